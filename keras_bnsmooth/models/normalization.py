@@ -1,0 +1,45 @@
+"""What stands between a linear layer and its activation, by name."""
+
+import functools
+import math
+
+import keras
+
+from keras_bnsmooth.layers import (
+    ActivationNoise,
+    LpNormalization,
+    NoisyBatchNormalization,
+)
+
+_LAYERS = {
+    "none": None,
+    "bn": keras.layers.BatchNormalization,
+    "noisy_bn": NoisyBatchNormalization,
+    "noise": ActivationNoise,
+    "l1": functools.partial(LpNormalization, p=1),
+    "l2": functools.partial(LpNormalization, p=2),
+    "linf": functools.partial(LpNormalization, p=math.inf),
+}
+_NOISY = ("noisy_bn", "noise")
+_WITHOUT_STATISTICS = ("none", "noise")
+
+NORMS = tuple(_LAYERS)
+
+
+def check_norm(norm):
+    """Raises a ValueError where `norm` is not one of `NORMS`."""
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}; received {norm!r}.")
+
+
+def has_statistics(norm):
+    """Whether `norm` subtracts a mean, which makes a bias before it void."""
+    return norm not in _WITHOUT_STATISTICS
+
+
+def normalize(x, norm, name, seed=None, dtype=None):
+    """Applies the layer of `norm` to the Keras tensor `x`; `"none"` returns `x`."""
+    if norm == "none":
+        return x
+    arguments = {"seed": seed} if norm in _NOISY else {}
+    return _LAYERS[norm](name=name, dtype=dtype, **arguments)(x)

@@ -1,0 +1,1 @@
+"""What a run leaves behind: JSON lines for figures, event files for TensorBoard."""

@@ -1,0 +1,124 @@
+"""Records as JSON lines: one row a line, appended and flushed at once.
+
+A killed run keeps every line but perhaps its last, which `read` then ignores.
+JSON has no NaN and no infinity; they are written as the strings "NaN", "Infinity"
+and "-Infinity", which `read` and `pandas.read_json(path, lines=True)` both turn
+back into floats.
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+_NON_FINITE = {
+    "NaN": math.nan,
+    "Infinity": math.inf,
+    "-Infinity": -math.inf,
+}
+
+
+def append(path, row):
+    """Appends `row` to the file at `path`, which is made where it is missing.
+
+    Args:
+        path: File to append to.
+        row: Dict of JSON types, NumPy scalars and NumPy arrays.
+
+    Raises:
+        OSError: The file cannot be written. What it held before is unchanged.
+    """
+    line = (dumps(row) + "\n").encode()
+    with open(path, "ab", buffering=0) as file:
+        start = file.tell()
+        try:
+            written = file.write(line)
+            if written != len(line):
+                # A nearly full disk takes a part; asking for the rest raises.
+                file.write(line[written:])
+        except OSError:
+            file.truncate(start)
+            raise
+
+
+def read(path):
+    """Returns the rows of the file at `path` as a list of dicts.
+
+    A last line that was cut off is left out.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A line other than the last one is not JSON.
+    """
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    # What follows the last newline is empty or was cut off.
+    complete = lines[:-1]
+    rows = []
+    for number, line in enumerate(complete, start=1):
+        try:
+            rows.append(_decode(json.loads(line)))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}, line {number}: not a JSON row ({error.msg}); "
+                "the file was changed by hand or damaged."
+            ) from error
+    return rows
+
+
+def truncate(path, step):
+    """Drops the rows with a `step` beyond `step`, in one atomic replacement.
+
+    A run that goes on from its checkpoint at `step` writes them again. A missing
+    file is left missing.
+    """
+    if not os.path.exists(path):
+        return
+    kept = [row for row in read(path) if row["step"] <= step]
+    replace(path, "".join(dumps(row) + "\n" for row in kept))
+
+
+def replace(path, text):
+    """Writes `text` to `path` so that a reader sees the old file or the new one."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def dumps(value, indent=None):
+    """Returns `value` as valid JSON; NaN and infinities become strings."""
+    return json.dumps(_encode(value), allow_nan=False, indent=indent)
+
+
+def _encode(value):
+    if isinstance(value, dict):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _encode(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_encode(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            return "NaN"
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _decode(value):
+    if isinstance(value, dict):
+        return {key: _decode(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    if isinstance(value, str):
+        return _NON_FINITE.get(value, value)
+    return value
