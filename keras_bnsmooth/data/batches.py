@@ -35,7 +35,6 @@ class Batches:
         ValueError: `batch_size` is not between 1 and n.
 
     Example:
-
     ```python
     data = load("digits")
     mean, std = data.channel_moments()

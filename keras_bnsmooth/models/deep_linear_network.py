@@ -29,7 +29,6 @@ def dln(depth=25, dim=10, norm="none", seed=None, dtype=None, name=None):
         ValueError: An argument is not one of those above.
 
     Example:
-
     ```python
     x, y = linear_teacher(samples=1000, dim=10, seed=0)
     model = dln(norm="bn")

@@ -31,7 +31,6 @@ class SquaredError(keras.losses.Loss):
         ValueError: `reduction` is none of these.
 
     Example:
-
     ```python
     model.compile(keras.optimizers.SGD(1e-6), SquaredError("sum_mean"))
     ```

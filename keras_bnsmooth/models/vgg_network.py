@@ -54,7 +54,6 @@ def vgg(
         ValueError: An argument is not one of those above.
 
     Example:
-
     ```python
     model = vgg(width=16, norm="bn")
     model.compile(

@@ -46,7 +46,7 @@ class EventFile:
             f"events.out.tfevents.{now:.6f}.{number:04d}."
             f"{socket.gethostname()}.{os.getpid()}"
         )
-        self._writer = RecordWriter(open(directory / name, "xb"))
+        self._writer = RecordWriter(open(directory / name, "xb"))  # noqa: SIM115
         self._write(Event(file_version="brain.Event:2"), step=0)
         self._write(
             Event(session_log=SessionLog(status=SessionLog.START)), step=first_step

@@ -9,9 +9,10 @@ back into floats.
 import json
 import math
 import os
-from pathlib import Path
 
 import numpy as np
+
+from keras_bnsmooth.records.replacing import replacing
 
 _NON_FINITE = {
     "NaN": math.nan,
@@ -77,22 +78,8 @@ def truncate(path, step):
     if not os.path.exists(path):
         return
     kept = [row for row in read(path) if row["step"] <= step]
-    replace(path, "".join(dumps(row) + "\n" for row in kept))
-
-
-def replace(path, text):
-    """Writes `text` to `path` so that a reader sees the old file or the new one."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+    with replacing(path) as partial:
+        partial.write_text("".join(dumps(row) + "\n" for row in kept))
 
 
 def dumps(value, indent=None):

@@ -1,0 +1,41 @@
+"""How every program starts and how it fails: mistakes of the user end in one line."""
+
+import sys
+
+from absl import app, flags, logging
+
+from keras_bnsmooth.training.errors import DivergedError
+
+
+def run(main):
+    """Runs `main()` as an absl app.
+
+    Exit codes: 0 done; 1 the program could not do what was asked, and a line on
+    standard error says why (`--verbosity=1` shows where); 130 interrupted.
+    """
+
+    def guarded_main(arguments):
+        if not flags.FLAGS["verbosity"].present:
+            # Libraries log their own progress, which would bury that of a run.
+            logging.set_verbosity(logging.WARNING)
+        try:
+            if len(arguments) > 1:
+                raise ValueError(f"unexpected argument {arguments[1]}.")
+            main()
+        except KeyboardInterrupt:
+            print("\nInterrupted; the same command goes on with it.", file=sys.stderr)
+            sys.exit(130)
+        except (ValueError, OSError, DivergedError) as error:
+            if logging.get_verbosity() >= logging.DEBUG:
+                raise
+            print(_one_line(error), file=sys.stderr)
+            sys.exit(1)
+
+    app.run(guarded_main)
+
+
+def _one_line(error):
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        message = f"{error.filename or 'A file'}: {error.strerror}."
+    return "Error: " + " ".join(message.split())
