@@ -55,11 +55,16 @@ def mean_per_channel(x, axis, mask=None):
     return total / ops.maximum(_reduce(ops.sum, mask, axis), 1)
 
 
-def max_per_channel(x, axis, mask=None):
-    """Largest element of each channel; `x` holds no negative number.
+def max_abs_per_channel(x, axis, mask=None):
+    """Largest absolute value of each channel over the elements that `mask` selects.
+
+    The gradient goes to the element that attains it (to one or some of them, where
+    several do). Differentiating the maximum of the whole tensor would pass over that
+    tensor many times, so we first look, without a gradient, for the position that
+    holds the maximum, and then differentiate the maximum over the batch there alone.
 
     Args:
-        x: Tensor of rank 2 or more, non-negative.
+        x: Tensor of rank 2 or more.
         axis: Channel axis of `x`.
         mask: `None`, or a float tensor of zeros and ones that broadcasts against `x`.
 
@@ -68,13 +73,27 @@ def max_per_channel(x, axis, mask=None):
     """
     if mask is not None:
         x = ops.where(mask > 0, x, 0)
-    return _reduce(ops.max, x, axis)
+    if axis == 0 or len(x.shape) == 2:
+        return _reduce(ops.max, ops.abs(x), axis)
+
+    largest = ops.max(ops.abs(ops.stop_gradient(x)), axis=0)
+    batch, *shape = ops.shape(x)
+    size = 1
+    for length in shape:
+        size = size * length
+    positions = ops.reshape(ops.arange(size, dtype="int32"), shape)
+
+    def by_channel(values):
+        values = ops.moveaxis(values, axis - 1, -1)
+        return ops.reshape(values, (-1, x.shape[axis]))
+
+    row = ops.argmax(by_channel(largest), axis=0, keepdims=True)
+    position = ops.take_along_axis(by_channel(positions), row, axis=0)
+    samples = ops.expand_dims(ops.arange(batch, dtype="int32"), -1)
+    candidates = ops.take(ops.reshape(x, (-1,)), samples * size + position, axis=0)
+    return ops.max(ops.abs(candidates), axis=0)
 
 
 def _reduce(reduction, x, axis):
-    """Reduces every axis but `axis`, the batch first: long rows are fast on a CPU."""
-    if axis > 0:
-        x = reduction(x, axis=0)
-        axis -= 1
-    others = [i for i in range(len(x.shape)) if i != axis]
-    return reduction(x, axis=others) if others else x
+    """Reduces every axis but `axis`."""
+    return reduction(x, axis=[i for i in range(len(x.shape)) if i != axis])

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import constraints, initializers, ops, regularizers
 
-from keras_bnsmooth.layers.channels import max_per_channel, mean_per_channel, spread
+from keras_bnsmooth.layers.channels import max_abs_per_channel, mean_per_channel, spread
 from keras_bnsmooth.layers.checks import (
     check_axis,
     check_channel_axis,
@@ -197,18 +197,16 @@ class LpNormalization(keras.layers.Layer):
         axis = self._channel_axis
         if self.p == 2:
             return mean_per_channel(ops.square(x), axis, mask)
-        magnitude = ops.abs(x)
         if self.p == 1:
-            return ops.square(mean_per_channel(magnitude, axis, mask))
+            return ops.square(mean_per_channel(ops.abs(x), axis, mask))
         if math.isinf(self.p):
-            return ops.square(max_per_channel(magnitude, axis, mask))
+            return ops.square(max_abs_per_channel(x, axis, mask))
         # Powers of |x| / max|x| neither overflow nor vanish altogether. The norm does
         # not depend on what we divide by, so no gradient need flow through it.
-        largest = ops.stop_gradient(max_per_channel(magnitude, axis, mask))
+        largest = max_abs_per_channel(ops.stop_gradient(x), axis, mask)
         divisor = ops.where(largest > 0, largest, 1)
-        power_mean = mean_per_channel(
-            ops.power(magnitude / spread(divisor, x, axis), self.p), axis, mask
-        )
+        magnitude = ops.abs(x) / spread(divisor, x, axis)
+        power_mean = mean_per_channel(ops.power(magnitude, self.p), axis, mask)
         # The root has no finite slope at 0, where the norm is 0 whatever the root.
         power_mean = ops.where(largest > 0, power_mean, 1)
         return ops.square(largest * ops.power(power_mean, 1 / self.p))
