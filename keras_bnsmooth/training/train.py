@@ -127,6 +127,7 @@ def _start(run, build):
 def _finished(run, result):
     if result["status"] == "diverged":
         raise RunError(f"{run.path} holds a run that ended: {result['message']}")
+    print(f"The run in {run.path} is finished already.")
     return keras.models.load_model(run.model), result
 
 

@@ -1,0 +1,97 @@
+import json
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+from keras_bnsmooth.records import json_lines
+from tests.apps.run_app import command, error_of, run_app
+
+SMALL = ("--dataset=digits", "--width=2", "--metrics_every=10")
+
+
+def test_a_run_leaves_records_model_and_picture(tmp_path):
+    workdir = tmp_path / "run"
+    arguments = (*SMALL, "--norm=l1", "--steps=20", f"--workdir={workdir}")
+    done = run_app("train_vgg", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "step 20/20" in done.stdout
+    assert "Test accuracy" in done.stdout
+    assert "handwritten digits" in done.stdout
+    config = json.loads((workdir / "config.json").read_text())
+    assert config["flags"]["norm"] == "l1"
+    assert config["command"].startswith("python -m apps.train_vgg --dataset=digits")
+    assert config["versions"]["keras"]
+    rows = json_lines.read(workdir / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [10, 20]
+    assert (workdir / "model.keras").exists()
+    assert (workdir / "training_curves.png").read_bytes().startswith(b"\x89PNG")
+
+    again = run_app("train_vgg", *arguments)
+    assert again.returncode == 0
+    assert "is finished already" in again.stdout
+    other = run_app("train_vgg", *arguments, "--norm=bn")
+    assert "--norm=l1 (asked: bn)" in error_of(other)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path):
+    arguments = (*SMALL, "--norm=noisy_bn", "--steps=400", "--checkpoint_every=40")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run_app("train_vgg", *arguments, f"--workdir={whole}").returncode == 0
+    rng = np.random.default_rng()
+    for _ in range(2):
+        process = subprocess.Popen(
+            command("train_vgg", *arguments, f"--workdir={killed}"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for_rows(killed / "metrics.jsonl", process)
+        time.sleep(rng.uniform(0, 2))
+        process.kill()
+        process.wait()
+    assert run_app("train_vgg", *arguments, f"--workdir={killed}").returncode == 0
+    metrics = [(path / "metrics.jsonl").read_bytes() for path in (whole, killed)]
+    assert metrics[0] == metrics[1]
+    first, second = (np.load(path / "checkpoint.npz") for path in (whole, killed))
+    assert first.files == second.files
+    for name in first.files:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+def wait_for_rows(path, process):
+    """Waits until the run has written rows beyond those that it may have had."""
+    before = path.stat().st_size if path.exists() else 0
+    while process.poll() is None:
+        if path.exists() and path.stat().st_size > before:
+            return
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--batch_size=1438",), "batch_size must be from 1 to the 1437"),
+        (("--dataset=nowhere.npz",), "nowhere.npz cannot be read"),
+        (("--learning_rate=1e20", "--steps=20"), "Training diverged: the loss is"),
+    ],
+)
+def test_mistakes_end_in_one_line(tmp_path, arguments, message):
+    workdir = tmp_path / "run"
+    done = run_app("train_vgg", *SMALL, *arguments, f"--workdir={workdir}")
+    assert message in error_of(done)
+
+
+@pytest.mark.parametrize("flag", ["--norm=l3", "--steps=-5", "--depth=12"])
+def test_a_wrong_flag_is_named(flag):
+    done = run_app("train_vgg", flag)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert flag.lstrip("-").split("=")[0] in done.stderr
+
+
+def test_a_workdir_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run_app("train_vgg", *SMALL, f"--workdir={tmp_path}/file/run")
+    assert f"{tmp_path}/file/run: Not a directory" in error_of(done)
