@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m apps.benchmarks.NAME`, medians of rounds in one process."""
