@@ -7,8 +7,8 @@ from absl import app, flags, logging
 from keras_bnsmooth.training.errors import DivergedError
 
 
-def run(main):
-    """Runs `main()` as an absl app.
+def run(main, takes_paths=False):
+    """Runs `main()` as an absl app, or `main(paths)` where it takes paths.
 
     Exit codes: 0 done; 1 the program could not do what was asked, and a line on
     standard error says why (`--verbosity=1` shows where); 130 interrupted.
@@ -19,9 +19,12 @@ def run(main):
             # Libraries log their own progress, which would bury that of a run.
             logging.set_verbosity(logging.WARNING)
         try:
-            if len(arguments) > 1:
+            if takes_paths:
+                main(arguments[1:])
+            elif len(arguments) > 1:
                 raise ValueError(f"unexpected argument {arguments[1]}.")
-            main()
+            else:
+                main()
         except KeyboardInterrupt:
             print("\nInterrupted; the same command goes on with it.", file=sys.stderr)
             sys.exit(130)

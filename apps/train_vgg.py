@@ -1,7 +1,7 @@
 """Trains a VGG network on images, as in figure 1 of the paper.
 
-    python -m apps.train_vgg --dataset=digits --width=8 --steps=500
-    python -m apps.train_vgg --norm=l1 --width=16 --steps=3000
+    python -m apps.train_vgg --dataset=digits --depth=11 --width=8 --steps=500
+    python -m apps.train_vgg --norm=l1 --depth=11 --width=16 --steps=3000
 
 The first takes a minute on two CPU cores and needs no download. Without flags it
 trains the full network on CIFAR-10 for the paper's 15,000 steps, which is for a GPU.
@@ -29,7 +29,7 @@ flags.DEFINE_integer("batch_size", 128, "Images in a batch.", lower_bound=1)
 flags.DEFINE_integer(
     "width", 64, "Filters of the first block; 64 is the full network.", lower_bound=1
 )
-flags.DEFINE_enum("depth", "11", ["11", "13", "16", "19"], "Layers with weights.")
+flags.DEFINE_enum("depth", "16", ["11", "13", "16", "19"], "Layers with weights.")
 flags.DEFINE_bool("augment", False, "Crop and flip the training images at random.")
 flags.DEFINE_integer(
     "test_every", 500, "Steps between measurements on test data.", lower_bound=1

@@ -51,7 +51,7 @@ class Stopwatch(keras.callbacks.Callback):
 
 def build():
     """Returns the compiled network."""
-    model = models.vgg(width=FLAGS.width, norm="bn", seed=0)
+    model = models.vgg(depth=11, width=FLAGS.width, norm="bn", seed=0)
     model.compile(
         keras.optimizers.SGD(0.1),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -26,15 +26,23 @@ def draw_training_curves(*runs, path=None, labels=None):
     Args:
         *runs: Run directories with `config.json` and `metrics.jsonl`.
         path: Of the PNG; None takes `training_curves.png` in the first run.
-        labels: Of the runs; None takes their normalizations.
+        labels: Of the runs; None takes the flags in which they
+            differ.
 
     Returns:
         The path of the picture.
+
+    Raises:
+        ValueError: A directory is not that of a run.
     """
     runs = [Path(run) for run in runs]
+    for run in runs:
+        for name in ("config.json", "metrics.jsonl"):
+            if not (run / name).exists():
+                raise ValueError(f"{run} is no run directory: it has no {name}.")
     configs = [json.loads((run / "config.json").read_text()) for run in runs]
     rows = [json_lines.read(run / "metrics.jsonl") for run in runs]
-    labels = labels or [config["flags"]["norm"] for config in configs]
+    labels = labels or label_runs(configs)
     panels = _panels(rows[0])
     figure = Figure(figsize=(4.4 * len(panels), 3.4), layout="constrained")
     for axes, (title, name, scale) in zip(
@@ -46,11 +54,28 @@ def draw_training_curves(*runs, path=None, labels=None):
         axes.set(title=title, xlabel="step", yscale=scale)
         axes.grid(alpha=0.3)
     if len(runs) > 1:
-        axes.legend()
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=min(len(runs), 7),
+        )
     figure.suptitle(configs[0].get("provenance", ""), fontsize="small")
     path = path or runs[0] / "training_curves.png"
     figure.savefig(path, dpi=150)
     return path
+
+
+def label_runs(configs):
+    """Returns a label for each configuration: the flags in which they differ."""
+    flags = [config["flags"] for config in configs]
+    differ = [
+        name
+        for name in flags[0]
+        if name != "workdir" and any(f.get(name) != flags[0][name] for f in flags)
+    ]
+    if differ in ([], ["norm"]):
+        return [f["norm"] for f in flags]
+    return [", ".join(f"{name} {f.get(name)}" for name in differ) for f in flags]
 
 
 def _panels(rows):

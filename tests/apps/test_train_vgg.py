@@ -8,7 +8,7 @@ import pytest
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import command, error_of, run_app
 
-SMALL = ("--dataset=digits", "--width=2", "--metrics_every=10")
+SMALL = ("--dataset=digits", "--depth=11", "--width=2", "--metrics_every=10")
 
 
 def test_a_run_leaves_records_model_and_picture(tmp_path):

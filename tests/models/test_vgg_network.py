@@ -19,7 +19,7 @@ def test_depth_counts_the_layers_with_kernels(depth, convolutions):
 
 def test_the_full_network_has_the_known_number_of_weights():
     # Simonyan and Zisserman's configuration A: 9,220,480 in its convolutions.
-    model = vgg(width=64)
+    model = vgg(depth=11, width=64)
     convolutions = [la for la in model.layers if isinstance(la, keras.layers.Conv2D)]
     assert sum(layer.count_params() for layer in convolutions) == 9_220_480
 
@@ -27,7 +27,7 @@ def test_the_full_network_has_the_known_number_of_weights():
 @pytest.mark.parametrize("norm", NORMS)
 def test_every_norm_trains_a_step_on_small_and_large_images(norm):
     for shape in ((8, 8, 1), (32, 32, 3)):
-        model = vgg(shape, num_classes=3, width=1, norm=norm, seed=0)
+        model = vgg(shape, num_classes=3, depth=11, width=1, norm=norm, seed=0)
         model.compile(
             "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         )
@@ -38,7 +38,7 @@ def test_every_norm_trains_a_step_on_small_and_large_images(norm):
 
 
 def test_a_normalization_stands_before_every_relu():
-    model = vgg(width=1, norm="l1")
+    model = vgg(depth=11, width=1, norm="l1")
     kinds = [type(layer).__name__ for layer in model.layers]
     for i, kind in enumerate(kinds):
         if kind == "ReLU":
@@ -48,7 +48,7 @@ def test_a_normalization_stands_before_every_relu():
 
 def test_the_same_seed_gives_the_same_initial_kernels_under_every_norm():
     def kernels(norm, seed):
-        model = vgg(width=1, norm=norm, seed=seed)
+        model = vgg(depth=11, width=1, norm=norm, seed=seed)
         return [w.numpy() for w in model.trainable_weights if w.name == "kernel"]
 
     for other in NORMS[1:]:
