@@ -40,5 +40,6 @@ def run(main, takes_paths=False):
 def _one_line(error):
     message = str(error)
     if isinstance(error, OSError) and error.strerror:
-        message = f"{error.filename or 'A file'}: {error.strerror}."
+        where = error.filename or "writing or reading a file"
+        message = f"{where}: {error.strerror}."
     return "Error: " + " ".join(message.split())

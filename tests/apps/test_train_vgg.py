@@ -1,4 +1,5 @@
 import json
+import resource
 import subprocess
 import time
 
@@ -95,3 +96,22 @@ def test_a_workdir_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     done = run_app("train_vgg", *SMALL, f"--workdir={tmp_path}/file/run")
     assert f"{tmp_path}/file/run: Not a directory" in error_of(done)
+
+
+def test_a_full_disk_ends_in_one_line_and_the_run_goes_on_later(tmp_path):
+    arguments = (
+        *SMALL,
+        "--steps=40",
+        "--checkpoint_every=10",
+        f"--workdir={tmp_path}/run",
+    )
+
+    def no_file_above_40_kilobytes():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    full = run_app("train_vgg", *arguments, preexec_fn=no_file_above_40_kilobytes)
+    assert "File too large" in error_of(full)
+    rows = json_lines.read(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [10]
+    assert not list((tmp_path / "run").glob("partial-*"))
+    assert run_app("train_vgg", *arguments).returncode == 0
