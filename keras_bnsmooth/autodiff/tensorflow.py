@@ -1,0 +1,153 @@
+"""Differentiation and compilation on TensorFlow."""
+
+import weakref
+
+import tensorflow as tf
+
+from keras_bnsmooth.autodiff.training_loss import training_loss
+
+
+def loss_and_gradient(
+    model, weights, state, x, y, sample_weight=None, with_respect_to=None
+):
+    """Returns the training loss at given weights, and its gradient.
+
+    Where the optimizer scales the loss against underflow (mixed float16), the
+    gradient is taken of the scaled loss and divided by the scale, as in training.
+
+    Args:
+        model: A built, compiled `keras.Model`. It is left as it is.
+        weights: W, one tensor for each of `model.trainable_variables`.
+        state: One tensor for each of `model.non_trainable_variables`.
+        x: Inputs of the batch.
+        y: Targets of the batch, or None.
+        sample_weight: Weights of the samples, or None.
+        with_respect_to: Positions in `weights` to differentiate with respect to;
+            None takes all.
+
+    Returns:
+        The loss, a scalar tensor, and a list of dense tensors shaped like the
+        weights differentiated; zeros where the loss does not depend on a weight.
+    """
+    function = _function(model, _differentiate, {}, outermost=False)
+    loss, gradient = function(list(weights), list(state), x, y, sample_weight)
+    if with_respect_to is not None:
+        gradient = [gradient[position] for position in with_respect_to]
+    return loss, gradient
+
+
+def _differentiate(model, weights, state, x, y, sample_weight):
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(weights)
+        loss = training_loss(model, weights, state, x, y, sample_weight)
+        optimizer = model.optimizer
+        scaled = loss if optimizer is None else optimizer.scale_loss(loss)
+    gradient = tape.gradient(
+        scaled, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    # Embeddings give sparse gradients.
+    gradient = [tf.convert_to_tensor(g) for g in gradient]
+    if scaled is not loss:
+        scale = optimizer.scale_loss(tf.ones((), loss.dtype))
+        gradient = [g / tf.cast(scale, g.dtype) for g in gradient]
+    return loss, gradient
+
+
+def map_in_order(function, values):
+    """Returns `function` of each element of a tensor, stacked.
+
+    One element after the other, so that the memory of one is enough.
+
+    Args:
+        function: From a scalar tensor to a tensor of the dtype of `values`.
+        values: Tensor [K].
+    """
+    return tf.map_fn(function, values, parallel_iterations=1)
+
+
+def after(tensors, others):
+    """Returns `tensors`, which are not available before `others` are computed.
+
+    Keeps computations that do not depend on each other from running at once, each
+    with memory of its own.
+    """
+    with tf.control_dependencies(others):
+        return [tf.identity(tensor) for tensor in tensors]
+
+
+# model -> (its compilation, {(function, options): compiled function}). The compiled
+# functions hold no reference to the model, which would keep it alive for ever.
+_compiled = weakref.WeakKeyDictionary()
+
+
+def compiled(model, function, **options):
+    """Returns `function(model, weights, state, *arrays, **options)`, compiled.
+
+    Compiled as `model.fit` compiles the training step: with XLA where the model was
+    compiled with `jit_compile`, not at all where it runs eagerly. It is traced once
+    for each set of shapes and dtypes and kept for the life of the model; compiling
+    the model again, freezing or unfreezing layers starts afresh.
+
+    Args:
+        model: A built, compiled `keras.Model`.
+        function: Pure function of the tensors that it is given. The first two
+            arguments after the model are the present values of its trainable and
+            non-trainable variables.
+        **options: Hashable arguments of `function` that are not tensors.
+
+    Returns:
+        Callable of `*arrays`, which may be nested structures and None.
+    """
+    return _function(model, function, options, outermost=True)
+
+
+def _function(model, function, options, outermost):
+    compilation = _compilation(model)
+    known, functions = _compiled.get(model, (None, None))
+    if known != compilation:
+        functions = {}
+        _compiled[model] = (compilation, functions)
+    key = (function, tuple(sorted(options.items())))
+    if key not in functions:
+        functions[key] = _compile(model, function, options, outermost)
+    return functions[key]
+
+
+def _compile(model, function, options, outermost):
+    reference = weakref.ref(model)
+
+    def call(*arrays):
+        model = reference()
+        if outermost:
+            weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
+            state = [
+                tf.convert_to_tensor(v.value) for v in model.non_trainable_variables
+            ]
+            arrays = (weights, state, *arrays)
+        return function(model, *arrays, **options)
+
+    if model.run_eagerly:
+        return call
+    # Within an outermost function the inner ones are compiled along with it.
+    jit = bool(model.jit_compile) if outermost else None
+    compiled_call = tf.function(call, autograph=False, jit_compile=jit)
+    # TensorFlow counts traces by line of code, so that several functions, each
+    # traced once, look to it like one that is traced over and over.
+    compiled_call._omit_frequent_tracing_warning = True
+    return compiled_call
+
+
+def _compilation(model):
+    """What a traced function depends on besides its arguments."""
+    return (
+        _compile_call(model),
+        bool(model.run_eagerly),
+        getattr(getattr(model, "optimizer", None), "built", None),
+        tuple(id(variable) for variable in model.trainable_variables),
+    )
+
+
+def _compile_call(model):
+    """What stands for the last call of `model.compile`, or None if there was none."""
+    config = getattr(model, "_compile_config", None)
+    return None if config is None else weakref.ref(config)
