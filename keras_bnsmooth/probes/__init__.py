@@ -1,0 +1,20 @@
+"""What the paper measures, each a pure function of a model and a batch.
+
+A probe leaves the model as it is: weights, moving statistics, seeds, metrics and
+optimizer state are the same after it as before. It opens no file and keeps no state.
+"""
+
+from keras_bnsmooth.probes.activations import activations
+from keras_bnsmooth.probes.internal_covariate_shift import (
+    InternalCovariateShift,
+    internal_covariate_shift,
+)
+from keras_bnsmooth.probes.landscape import Landscape, landscape
+
+__all__ = [
+    "InternalCovariateShift",
+    "Landscape",
+    "activations",
+    "internal_covariate_shift",
+    "landscape",
+]

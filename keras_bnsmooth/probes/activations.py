@@ -1,0 +1,177 @@
+"""Values of single units over a batch (figures 1c, 2, 7, 8 and 14 of the paper)."""
+
+import contextlib
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_bnsmooth import autodiff
+from keras_bnsmooth.probes.arguments import check_built, to_tensors
+from keras_bnsmooth.probes.layer_list import unique_names, walk
+
+
+def activations(model, x, layers=None, units=None, seed=0):
+    """Returns the outputs of one unit of each layer over a batch.
+
+    In training mode, so that normalizations use the batch and noise is drawn, without
+    changing moving statistics or seeds. A layer's outputs are what its call returns;
+    for a layer used several times, its first call.
+
+    Args:
+        model: A built `keras.Model`; it need not be compiled.
+        x: Inputs of one batch, as `model.fit` takes them.
+        layers: Names of layers, as `model.get_layer` takes them, or paths such as
+            `"encoder/dense"` in nested models; None takes every layer
+            that has trainable weights, with nested models flattened.
+        units: Index of the unit (feature or channel) to follow: one integer for all
+            layers or a dict from names to integers; None, or a layer missing from
+            the dict, takes a random one.
+        seed: Integer that decides random units, the same at every call for the same
+            layers.
+
+    Returns:
+        Dict from each name to a 1-D float array: the unit's values over the batch
+        and, where the outputs have such axes, over height, width or time.
+
+    Raises:
+        ValueError: The model is not built, there is no such layer or unit, or a
+            layer's output is not one tensor with a unit axis.
+
+    Example:
+    ```python
+    values = probes.activations(model, x, layers=["conv1", "conv1_bn"])
+    plt.hist(values["conv1_bn"], bins=64)
+    ```
+    """
+    check_built(model)
+    measured = measure(model, to_tensors(model, x)[0], layers, units, seed)
+    return {name: values for name, (_, values) in measured.items()}
+
+
+def measure(model, x, layers=None, units=None, seed=0):
+    """Returns {layer name: (unit, values)} for inputs that are tensors."""
+    names = tuple(layer_outputs(model, layers))
+    units = _check_units(units, names)
+    outputs = autodiff.compiled(model, _values, names=names, units=units, seed=seed)(x)
+    return {
+        name: (int(unit), ops.convert_to_numpy(values))
+        for name, (unit, values) in zip(names, outputs, strict=True)
+    }
+
+
+def layer_outputs(model, names=None):
+    """Returns {name: layer}, for the names given or every layer that has weights.
+
+    Raises:
+        ValueError: There is no such layer.
+    """
+    layers = [(path, layer) for path, layer in walk(model) if path]
+    if names is None:
+        # Layers made of layers, such as a bidirectional LSTM, have one output.
+        layers = [
+            (path, layer)
+            for path, layer in _flattened(model)
+            if layer.trainable_variables
+        ]
+    known = dict(
+        zip(
+            unique_names([path for path, _ in layers]),
+            [layer for _, layer in layers],
+            strict=True,
+        )
+    )
+    if names is None:
+        return known
+    by_path = {"/".join(path): layer for path, layer in layers}
+    for name in names:
+        if name not in known and name not in by_path:
+            raise ValueError(
+                f"{model.name} has no layer {name!r}; it has {', '.join(known)}."
+            )
+    return {name: known.get(name) or by_path[name] for name in names}
+
+
+def _flattened(model, path=()):
+    """Yields (path, layer) for the layers of a model, nested models flattened."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _flattened(layer, (*path, layer.name))
+        else:
+            yield (*path, layer.name), layer
+
+
+def _check_units(units, names):
+    """Returns one unit, an integer or None, for each name."""
+    if units is None or isinstance(units, (int, np.integer)):
+        units = dict.fromkeys(names, units)
+    unknown = set(units) - set(names)
+    if unknown:
+        raise ValueError(
+            f"units names {', '.join(sorted(unknown))}, but the layers are "
+            f"{', '.join(names)}."
+        )
+    return tuple(None if units.get(n) is None else int(units[n]) for n in names)
+
+
+def _values(model, weights, state, x, names, units, seed):
+    """Returns [(unit, values [n])] in the order of the names."""
+    layers = layer_outputs(model, names)
+    with autodiff.stateless(model, weights, state), _recorded(layers) as outputs:
+        autodiff.call(model, x)
+    return [
+        _unit_values(name, layers[name], outputs.get(name), unit, seed, number)
+        for number, (name, unit) in enumerate(zip(names, units, strict=True))
+    ]
+
+
+@contextlib.contextmanager
+def _recorded(layers):
+    """Context in which layers note the outputs of their first call in a dict.
+
+    Works for any model, whereas a `keras.Model` of intermediate outputs would need
+    a functional one and a new Keras object.
+    """
+    outputs = {}
+
+    def recording(name, call):
+        def recorded_call(*args, **kwargs):
+            result = call(*args, **kwargs)
+            outputs.setdefault(name, result)
+            return result
+
+        return recorded_call
+
+    own_calls = {name: vars(layer).get("call") for name, layer in layers.items()}
+    try:
+        for name, layer in layers.items():
+            # Past `Layer.__setattr__`, which tracks what it is given.
+            vars(layer)["call"] = recording(name, layer.call)
+        yield outputs
+    finally:
+        for name, layer in layers.items():
+            vars(layer).pop("call", None)
+            if own_calls[name] is not None:
+                vars(layer)["call"] = own_calls[name]
+
+
+def _unit_values(name, layer, output, unit, seed, number):
+    if output is None:
+        raise ValueError(f"Layer {name} is not called in training.")
+    if not keras.ops.is_tensor(output) or len(output.shape) < 2:
+        raise ValueError(
+            f"Layer {name} does not return one tensor [samples, ..., units]; name "
+            "other layers."
+        )
+    channels_first = getattr(layer, "data_format", None) == "channels_first"
+    axis = 1 if channels_first else getattr(layer, "axis", -1)
+    if not isinstance(axis, int):
+        axis = -1
+    count = output.shape[axis]
+    if unit is None:
+        unit = int(np.random.default_rng([seed, number]).integers(count))
+    if not 0 <= unit < count:
+        raise ValueError(
+            f"Layer {name} has units 0 to {count - 1}; received unit {unit}."
+        )
+    return unit, ops.ravel(ops.take(output, unit, axis=axis))

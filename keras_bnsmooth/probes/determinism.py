@@ -1,0 +1,59 @@
+"""Whether a model's loss and gradient are functions of weights and batch at all.
+
+A layer that draws random numbers without a `keras.random.SeedGenerator` gives
+another loss at every call, and the difference would be taken for the landscape.
+Evaluating twice before measuring is an idea of curvlinops. The checks measure a step
+of length zero, with the compiled function that later steps use.
+"""
+
+import numpy as np
+
+from keras_bnsmooth.probes.activations import measure as measure_activations
+from keras_bnsmooth.probes.internal_covariate_shift import measure as measure_shift
+from keras_bnsmooth.probes.landscape import measure as measure_landscape
+from keras_bnsmooth.probes.rounding import rounding_unit
+
+# Parallel sums differ from call to call on some devices, by a few units of rounding
+# that cancellation makes larger; other random numbers make all the difference.
+_TOLERANCE_IN_UNITS = 1e4
+
+
+def check_landscape(model, batch, count, random=None):
+    """Raises ValueError unless L(W - 0 d) = L(W), and likewise the gradient."""
+    r = measure_landscape(model, batch, np.zeros(count), random)
+    tolerance = _tolerance(model)
+    loss_differs = np.abs(r.losses - r.loss) > tolerance * np.abs(r.loss)
+    gradient_differs = r.gradient_distances > tolerance * r.gradient_norm
+    if np.any(loss_differs | gradient_differs):
+        _raise(model, "loss or gradient")
+
+
+def check_internal_covariate_shift(model, batch):
+    """Raises ValueError unless G' = G when no weight moves."""
+    r = measure_shift(model, batch, learning_rate=0.0)
+    if np.any(r.cosine < 1 - _tolerance(model)):
+        _raise(model, "gradient")
+
+
+def check_activations(model, x, layers, units, seed):
+    """Raises ValueError unless activations are the same twice."""
+    first, second = (
+        measure_activations(model, x, layers, units, seed) for _ in range(2)
+    )
+    for name, (_, values) in first.items():
+        again = second[name][1]
+        scale = np.max(np.abs(values), initial=0.0)
+        if np.any(np.abs(values - again) > _tolerance(model) * scale):
+            _raise(model, f"output of {name}")
+
+
+def _tolerance(model):
+    return min(0.1, _TOLERANCE_IN_UNITS * rounding_unit(model))
+
+
+def _raise(model, what):
+    raise ValueError(
+        f"the {what} of {model.name} changed between two evaluations at the same "
+        "weights on the same batch; random numbers must come from a "
+        "keras.random.SeedGenerator of the layer that draws them"
+    )

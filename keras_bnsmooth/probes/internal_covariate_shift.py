@@ -1,0 +1,212 @@
+"""Internal covariate shift as a change of gradients (Definition 2.1 of the paper)."""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_bnsmooth import autodiff
+from keras_bnsmooth.probes.arguments import check_model, to_tensors
+from keras_bnsmooth.probes.layer_list import weight_layers
+from keras_bnsmooth.probes.norms import (
+    accumulation_dtype,
+    differences,
+    inner_products,
+    squared_norms,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class InternalCovariateShift:
+    """How much each layer's gradient changes because the layers before it moved.
+
+    For layer i, G_i is the gradient of the training loss with respect to the weights
+    of i at W(t), and G'_i the same gradient, on the same batch, with the weights of
+    every layer before i moved to W(t+1).
+
+    Attributes:
+        layers: Names of the L layers, in order; see `layer_list.weight_layers`.
+        l2: ||G_i - G'_i||, float64 [L]: left panels of figures 3 and 6.
+        cosine: cos(G_i, G'_i), float64 [L]: right panels of figures 3 and 6. NaN
+            where one of the two gradients is zero.
+    """
+
+    layers: list[str]
+    l2: np.ndarray
+    cosine: np.ndarray
+
+
+def internal_covariate_shift(
+    model,
+    x,
+    y,
+    learning_rate=None,
+    sample_weight=None,
+    weights=None,
+    next_weights=None,
+):
+    """Measures the internal covariate shift of every layer that has weights.
+
+    By default W(t) are the weights that the model has and W(t+1) = W(t) - lr g is
+    the step of gradient descent on the batch, which is Definition 2.1. To use the
+    step that an optimizer really made, give both ends of it:
+
+    ```python
+    before = [v.numpy() for v in model.trainable_variables]
+    model.train_on_batch(x, y)
+    r = probes.internal_covariate_shift(
+        model, x, y, weights=before, next_weights=model.trainable_variables
+    )
+    ```
+
+    The loss is that of training, as in `landscape`.
+
+    Args:
+        model: A built, compiled `keras.Model`.
+        x: Inputs of one batch, as `model.fit` takes them.
+        y: Targets of the batch, or None if the model has none.
+        learning_rate: lr > 0. Not to be given along with `next_weights`.
+        sample_weight: Weights of the samples, or None.
+        weights: W(t), one array for each of `model.trainable_variables`; None takes
+            the present ones.
+        next_weights: W(t+1), likewise; None takes W(t) - lr g.
+
+    Returns:
+        An `InternalCovariateShift`.
+
+    Raises:
+        ValueError: The model is not built, not compiled or has no trainable weights;
+            the batch does not fit it; the learning rate is not positive and finite;
+            not exactly one of `learning_rate` and `next_weights` is given; arrays do
+            not have the shapes of the weights.
+
+    Example:
+    ```python
+    r = probes.internal_covariate_shift(model, x, y, learning_rate=0.1)
+    for name, l2, cosine in zip(r.layers, r.l2, r.cosine):
+        print(f"{name:20} {l2:10.3g} {cosine:6.3f}")
+    ```
+    """
+    check_model(model)
+    if (learning_rate is None) == (next_weights is None):
+        raise ValueError("Give either learning_rate or next_weights.")
+    if learning_rate is not None and not (
+        np.isfinite(learning_rate) and learning_rate > 0
+    ):
+        raise ValueError(
+            f"learning_rate must be positive and finite; received {learning_rate}."
+        )
+    batch = to_tensors(model, x, y, sample_weight)
+    if weights is not None:
+        weights = as_weights(model, weights)
+    if next_weights is not None:
+        next_weights = as_weights(model, next_weights, "next_weights")
+    return measure(model, batch, learning_rate, weights, next_weights)
+
+
+def measure(model, batch, learning_rate=None, weights=None, next_weights=None):
+    """Returns the `InternalCovariateShift` for arguments known to be sound.
+
+    Args:
+        model: The model.
+        batch: (x, y, sample_weight) as tensors.
+        learning_rate: Float, zero is allowed here; or None if there are
+            `next_weights`.
+        weights: Tensors, or None for the present weights.
+        next_weights: Tensors, or None for those of the step of gradient descent.
+    """
+    layers = tuple(weight_layers(model))
+    if learning_rate is not None:
+        learning_rate = ops.convert_to_tensor(
+            learning_rate, accumulation_dtype(model.trainable_variables)
+        )
+    shifts = autodiff.compiled(model, _shifts, layers=layers)
+    products = shifts(*batch, learning_rate, weights, next_weights)
+    distance, g, moved, dot = ops.convert_to_numpy(products).astype(np.float64).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Rounding must not push a cosine beyond 1.
+        cosine = np.clip(dot / np.sqrt(g * moved), -1.0, 1.0)
+    return InternalCovariateShift(
+        layers=[layer.name for layer in layers], l2=np.sqrt(distance), cosine=cosine
+    )
+
+
+def as_weights(model, arrays, name="weights"):
+    """Returns arrays or variables as tensors like the trainable variables.
+
+    Raises:
+        ValueError: They do not have the shapes of the trainable variables.
+    """
+    arrays = [a.value if isinstance(a, keras.Variable) else a for a in arrays]
+    shapes = [tuple(a.shape) for a in arrays]
+    expected = [tuple(v.shape) for v in model.trainable_variables]
+    if shapes != expected:
+        raise ValueError(
+            f"{name} must have one array of the shape of each of the "
+            f"{len(expected)} trainable variables, {expected}; received {shapes}."
+        )
+    return [
+        ops.convert_to_tensor(a, v.dtype)
+        for a, v in zip(arrays, model.trainable_variables, strict=True)
+    ]
+
+
+def _shifts(
+    model,
+    weights,
+    state,
+    x,
+    y,
+    sample_weight,
+    learning_rate,
+    given_weights,
+    next_weights,
+    layers,
+):
+    """Returns ||G - G'||^2, ||G||^2, ||G'||^2 and <G, G'> of each layer, [L, 4].
+
+    All layers stand in one graph, where G'_i and the gradients after it share the
+    forward pass through the layers before i, and G'_i needs the backward pass down
+    to layer i alone.
+    """
+    dtype = accumulation_dtype(model.trainable_variables)
+    weights = weights if given_weights is None else given_weights
+    batch = (x, y, sample_weight)
+    _, gradient = autodiff.loss_and_gradient(model, weights, state, *batch)
+    if next_weights is None:
+        next_weights = [
+            w - ops.cast(learning_rate, w.dtype) * g
+            for w, g in zip(weights, gradient, strict=True)
+        ]
+
+    def products(g, moved):
+        return ops.stack(
+            [
+                ops.sum(squared_norms(differences(g, moved), dtype)),
+                ops.sum(squared_norms(g, dtype)),
+                ops.sum(squared_norms(moved, dtype)),
+                ops.sum(inner_products(g, moved, dtype)),
+            ]
+        )
+
+    # Nothing lies before the first layer: G' = G.
+    g = [gradient[i] for i in layers[0].positions]
+    rows = [products(g, g)]
+    computed = [gradient]
+    before = set(layers[0].positions)
+    for layer in layers[1:]:
+        # What follows the layers before i waits for the gradient of layer i - 2:
+        # two passes at a time fill the cores where one has little to do in parallel,
+        # and all at a time would need as much memory as there are layers.
+        waiting = autodiff.after(weights, computed[-2:][0])
+        mixed = [
+            next_weights[i] if i in before else waiting[i] for i in range(len(weights))
+        ]
+        _, moved = autodiff.loss_and_gradient(
+            model, mixed, state, *batch, with_respect_to=layer.positions
+        )
+        rows.append(products([gradient[i] for i in layer.positions], moved))
+        computed.append(moved)
+        before.update(layer.positions)
+    return ops.stack(rows)

@@ -1,0 +1,79 @@
+"""The slow, obvious way: set the weights, call the model under a tape, restore."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def restored(model):
+    """Puts all variables back, moving statistics and seeds included."""
+    values = [v.numpy() for v in model.variables]
+    try:
+        yield values
+    finally:
+        for variable, value in zip(model.variables, values, strict=True):
+            variable.assign(value)
+
+
+def loss_and_gradient(model, weights, x, y, sample_weight=None):
+    """Loss and gradient at `weights`, with the draws that are next in line."""
+    with restored(model):
+        for variable, value in zip(model.trainable_variables, weights, strict=True):
+            variable.assign(value)
+        variables = [v.value for v in model.trainable_variables]
+
+        def evaluate():
+            with tf.GradientTape() as tape:
+                y_pred = model(x, training=True)
+                loss = model.compute_loss(x, y, y_pred, sample_weight)
+            return loss, tape.gradient(loss, variables)
+
+        # XLA draws other random numbers from the same seed.
+        if model.jit_compile:
+            evaluate = tf.function(evaluate, jit_compile=True)
+        loss, gradient = evaluate()
+        gradient = [
+            np.zeros(v.shape) if g is None else tf.convert_to_tensor(g).numpy()
+            for g, v in zip(gradient, variables, strict=True)
+        ]
+    return float(loss), [g.astype(np.float64) for g in gradient]
+
+
+def norm(arrays):
+    return np.sqrt(sum(np.sum(np.square(np.asarray(a, np.float64))) for a in arrays))
+
+
+def landscape(model, x, y, step_sizes, sample_weight=None, direction=None):
+    """Returns loss, gradient norm, losses, gradient distances and beta."""
+    weights = [v.numpy() for v in model.trainable_variables]
+    loss, g = loss_and_gradient(model, weights, x, y, sample_weight)
+    direction = g if direction is None else [norm(g) * d for d in direction]
+    losses, distances = [], []
+    for s in step_sizes:
+        moved = [
+            (w - s * d).astype(w.dtype) for w, d in zip(weights, direction, strict=True)
+        ]
+        moved_loss, moved_g = loss_and_gradient(model, moved, x, y, sample_weight)
+        losses.append(moved_loss)
+        distances.append(norm([a - b for a, b in zip(moved_g, g, strict=True)]))
+    beta = max(d / (s * norm(g)) for d, s in zip(distances, step_sizes, strict=True))
+    return loss, norm(g), np.array(losses), np.array(distances), beta
+
+
+def internal_covariate_shift(model, groups, x, y, learning_rate, sample_weight=None):
+    """Returns l2 [L] and cosine [L] for groups of positions of weights, in order."""
+    weights = [v.numpy() for v in model.trainable_variables]
+    _, g = loss_and_gradient(model, weights, x, y, sample_weight)
+    moved = [w - learning_rate * d for w, d in zip(weights, g, strict=True)]
+    l2, cosine = [], []
+    for number, group in enumerate(groups):
+        before = {position for earlier in groups[:number] for position in earlier}
+        mixed = [moved[i] if i in before else w for i, w in enumerate(weights)]
+        _, g_mixed = loss_and_gradient(model, mixed, x, y, sample_weight)
+        a = np.concatenate([g[i].ravel() for i in group])
+        b = np.concatenate([g_mixed[i].ravel() for i in group])
+        l2.append(norm([a - b]))
+        cosine.append(a @ b / (norm([a]) * norm([b])))
+    return np.array(l2), np.array(cosine)

@@ -1,0 +1,86 @@
+import example_models
+import keras
+import numpy as np
+import pytest
+
+from keras_bnsmooth import probes
+
+
+def test_values_are_those_of_a_model_of_intermediate_outputs():
+    model, (x, _) = example_models.bn_cnn()
+    model.fit(x, example_models.bn_cnn()[1][1], verbose=0)
+    names = ["conv1", "norm1", "conv2", "norm2", "logits"]
+    values = probes.activations(model, x, units=1)
+    assert list(values) == names
+    intermediate = keras.Model(
+        model.inputs, [model.get_layer(name).output for name in names]
+    )
+    for name, output in zip(names, intermediate(x, training=True), strict=True):
+        expected = np.asarray(output)[..., 1].ravel()
+        np.testing.assert_allclose(values[name], expected, rtol=1e-5, atol=1e-6)
+        assert values[name].ndim == 1
+
+
+def test_random_units_depend_on_the_seed_alone():
+    model, (x, _) = example_models.mlp()
+    first = probes.activations(model, x, seed=0)
+    np.testing.assert_array_equal(
+        first["dense1"], probes.activations(model, x)["dense1"]
+    )
+    seen = {probes.activations(model, x, seed=s)["dense1"].tobytes() for s in range(20)}
+    assert len(seen) > 5
+
+
+def test_units_for_single_layers():
+    model, (x, _) = example_models.mlp()
+    everything = model.get_layer("dense1")(x)
+    values = probes.activations(model, x, units={"dense1": 3})
+    np.testing.assert_allclose(
+        values["dense1"], np.asarray(everything)[:, 3], rtol=1e-5
+    )
+    assert list(values) == ["dense1", "dense2"]
+
+
+@pytest.mark.parametrize(
+    "build", example_models.KINDS, ids=lambda build: build.__name__
+)
+def test_runs_on_any_model(build):
+    model, batch = build()
+    for values in probes.activations(model, batch[0]).values():
+        assert values.ndim == 1
+        assert np.isfinite(values).all()
+
+
+def test_channels_first_units_are_on_axis_one():
+    inputs = keras.Input((2, 5))
+    conv = keras.layers.Conv1D(3, 1, data_format="channels_first", name="conv")
+    model = keras.Model(inputs, conv(inputs))
+    x = np.random.default_rng(0).normal(size=(4, 2, 5))
+    values = probes.activations(model, x, units=2)["conv"]
+    np.testing.assert_allclose(values, np.asarray(model(x))[:, 2].ravel(), rtol=1e-5)
+
+
+def test_any_layer_by_name_without_compiling():
+    model, (x, _) = example_models.nested()
+    uncompiled = keras.models.clone_model(model)
+    (relu,) = probes.activations(uncompiled, x, layers=["block"]).values()
+    assert relu.shape == (8,)
+
+
+def test_layers_are_themselves_again():
+    model, (x, _) = example_models.mlp()
+    before = {layer.name: set(vars(layer)) for layer in model.layers}
+    probes.activations(model, x)
+    with pytest.raises(ValueError):
+        probes.activations(model, x, units=1000)
+    assert {layer.name: set(vars(layer)) for layer in model.layers} == before
+
+
+def test_rejects_unknown_layers_and_units():
+    model, (x, _) = example_models.mlp()
+    with pytest.raises(ValueError, match=r"no layer 'dense9'; it has .*dense1, dense2"):
+        probes.activations(model, x, layers=["dense9"])
+    with pytest.raises(ValueError, match="units names dense9"):
+        probes.activations(model, x, units={"dense9": 0})
+    with pytest.raises(ValueError, match="has units 0 to 15; received unit 16"):
+        probes.activations(model, x, units={"dense1": 16})

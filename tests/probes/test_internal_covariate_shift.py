@@ -1,0 +1,158 @@
+import example_models
+import keras
+import numpy as np
+import pytest
+import reference
+
+from keras_bnsmooth import probes
+from keras_bnsmooth.probes.layer_list import weight_layers
+
+
+def split(batch):
+    return batch if len(batch) == 3 else (*batch, None)
+
+
+@pytest.mark.parametrize(
+    "build",
+    example_models.PAPER + example_models.KINDS,
+    ids=lambda build: build.__name__,
+)
+def test_equals_setting_weights_one_layer_at_a_time(build):
+    model, batch = build()
+    x, y, sample_weight = split(batch)
+    groups = [layer.positions for layer in weight_layers(model)]
+    l2, cosine = reference.internal_covariate_shift(
+        model, groups, x, y, 0.1, sample_weight
+    )
+    r = probes.internal_covariate_shift(model, x, y, 0.1, sample_weight)
+    np.testing.assert_allclose(r.l2, l2, rtol=1e-4, atol=1e-6 * l2.max())
+    np.testing.assert_allclose(r.cosine, cosine, rtol=1e-4, atol=1e-6)
+
+
+def test_two_layer_linear_network_by_hand():
+    # L = mean over samples and outputs of (x A B - y)^2, in float64.
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(10, 3)), rng.normal(size=(10, 2))
+    model = keras.Sequential(
+        [
+            keras.Input((3,), dtype="float64"),
+            keras.layers.Dense(4, use_bias=False, dtype="float64", name="a"),
+            keras.layers.Dense(2, use_bias=False, dtype="float64", name="b"),
+        ]
+    )
+    model.compile("sgd", keras.losses.MeanSquaredError(dtype="float64"))
+    a, b = model.get_weights()
+
+    def gradients(a, b):
+        residual = 2 * (x @ a @ b - y) / y.size
+        return x.T @ residual @ b.T, (x @ a).T @ residual
+
+    learning_rate = 0.3
+    g_a, g_b = gradients(a, b)
+    # Nothing lies before a; a lies before b.
+    _, g_b_moved = gradients(a - learning_rate * g_a, b)
+    r = probes.internal_covariate_shift(model, x, y, learning_rate)
+    assert r.layers == ["a", "b"]
+    l2 = [0.0, np.linalg.norm(g_b - g_b_moved)]
+    cosine = np.sum(g_b * g_b_moved) / np.linalg.norm(g_b) / np.linalg.norm(g_b_moved)
+    np.testing.assert_allclose(r.l2, l2, rtol=1e-12)
+    np.testing.assert_allclose(r.cosine, [1.0, cosine], rtol=1e-12)
+
+
+def test_given_weights_equal_the_virtual_step():
+    model, (x, y) = example_models.bn_cnn()
+    expected = probes.internal_covariate_shift(model, x, y, 0.1)
+    weights = [v.numpy() for v in model.trainable_variables]
+    _, g = reference.loss_and_gradient(model, weights, x, y)
+    next_weights = [w - 0.1 * d for w, d in zip(weights, g, strict=True)]
+    r = probes.internal_covariate_shift(model, x, y, next_weights=next_weights)
+    np.testing.assert_allclose(r.l2, expected.l2, rtol=1e-3)
+    # From the far end of the step, as after training made it.
+    for variable, value in zip(model.trainable_variables, next_weights, strict=True):
+        variable.assign(value)
+    r = probes.internal_covariate_shift(
+        model, x, y, weights=weights, next_weights=model.trainable_variables
+    )
+    np.testing.assert_allclose(r.l2, expected.l2, rtol=1e-3)
+    np.testing.assert_allclose(r.cosine, expected.cosine, rtol=1e-3)
+
+
+@pytest.mark.parametrize("build", [example_models.bn_cnn, example_models.deep_linear])
+def test_xla_gives_the_same_numbers(build):
+    model, (x, y) = build()
+    plain = probes.internal_covariate_shift(model, x, y, 0.1)
+    model.compile(model.optimizer, model.loss, jit_compile=True)
+    compiled = probes.internal_covariate_shift(model, x, y, 0.1)
+    np.testing.assert_allclose(compiled.l2, plain.l2, rtol=1e-4)
+    np.testing.assert_allclose(compiled.cosine, plain.cosine, rtol=1e-4, atol=1e-6)
+
+
+def test_zero_gradient_has_no_cosine():
+    model, (x, y) = example_models.unconnected()
+    r = probes.internal_covariate_shift(model, x, y, 0.1)
+    cosine = dict(zip(r.layers, r.cosine, strict=True))
+    assert np.isnan(cosine["idle"])
+
+
+def names(build):
+    return [layer.name for layer in weight_layers(build()[0])]
+
+
+def test_layers_are_those_that_own_trainable_weights():
+    assert names(example_models.bn_cnn) == [
+        "conv1",
+        "norm1",
+        "conv2",
+        "norm2",
+        "logits",
+    ]
+    assert names(example_models.frozen) == ["dense2"]
+    assert names(example_models.shared)[:2] == ["shared", "between"]
+
+
+def test_nested_models_are_flattened_in_place():
+    stem, inner, norm, other, head = names(example_models.nested)
+    assert (stem, head) == ("stem", "head")
+    assert norm.startswith("batch_normalization")
+    assert inner != other
+
+
+def test_a_model_that_owns_weights_comes_first():
+    model, _ = example_models.subclassed()
+    assert weight_layers(model)[0].name == model.name
+
+
+def test_names_that_occur_twice_become_paths():
+    def block(name):
+        return keras.Sequential([keras.layers.Dense(2, name="dense")], name=name)
+
+    model = keras.Sequential([keras.Input((2,)), block("left"), block("right")])
+    assert [layer.name for layer in weight_layers(model)] == [
+        "left/dense",
+        "right/dense",
+    ]
+
+
+@pytest.mark.parametrize("learning_rate", [0.0, -1.0, np.nan, np.inf])
+def test_rejects_learning_rate(learning_rate):
+    model, (x, y) = example_models.mlp()
+    with pytest.raises(ValueError, match="learning_rate must be positive"):
+        probes.internal_covariate_shift(model, x, y, learning_rate)
+
+
+def test_rejects_a_step_given_twice_or_not_at_all():
+    model, (x, y) = example_models.mlp()
+    with pytest.raises(ValueError, match="either learning_rate or next_weights"):
+        probes.internal_covariate_shift(model, x, y)
+    with pytest.raises(ValueError, match="either learning_rate or next_weights"):
+        probes.internal_covariate_shift(
+            model, x, y, 0.1, next_weights=model.get_weights()
+        )
+
+
+def test_rejects_weights_of_other_shapes():
+    model, (x, y) = example_models.mlp()
+    with pytest.raises(ValueError, match="next_weights must have one array"):
+        probes.internal_covariate_shift(
+            model, x, y, next_weights=model.get_weights()[:2]
+        )
