@@ -1,0 +1,16 @@
+"""Probes at work during `model.fit`: when to measure, on what, and where to write."""
+
+from keras_bnsmooth.callbacks.activation_probe import ActivationProbe
+from keras_bnsmooth.callbacks.ics_probe import ICSProbe
+from keras_bnsmooth.callbacks.landscape_probe import LandscapeProbe
+from keras_bnsmooth.callbacks.schedules import AtSteps, EveryN, LogSpaced, Successive
+
+__all__ = [
+    "ActivationProbe",
+    "AtSteps",
+    "EveryN",
+    "ICSProbe",
+    "LandscapeProbe",
+    "LogSpaced",
+    "Successive",
+]
