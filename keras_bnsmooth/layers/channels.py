@@ -4,6 +4,7 @@ A channel is one index along `axis`; its statistics run over all other axes. The
 functions take `axis` counted from the front.
 """
 
+import keras
 from keras import ops
 
 
@@ -44,15 +45,49 @@ def mean_per_channel(x, axis, mask=None):
         Tensor of shape `(channels,)`; 0 where the mask selects nothing.
     """
     if mask is None:
-        size = 1
-        for length in ops.shape(x):
-            size = size * length
-        count = ops.cast(size // ops.shape(x)[axis], x.dtype)
-        return _reduce(ops.sum, x, axis) / count
+        return _reduce(ops.sum, x, axis) / _elements_per_channel(x, axis)
     mask = ops.broadcast_to(mask, ops.shape(x))
     # `where`, not a product, so that what is masked may even be NaN.
     total = _reduce(ops.sum, ops.where(mask > 0, x, 0), axis)
     return total / ops.maximum(_reduce(ops.sum, mask, axis), 1)
+
+
+def moments_per_channel(x, axis, mask=None):
+    """Mean and variance of each channel over the elements that `mask` selects.
+
+    Args:
+        x: Tensor of rank 2 or more.
+        axis: Channel axis of `x`.
+        mask: `None`, or a float tensor of zeros and ones that broadcasts against `x`.
+
+    Returns:
+        Tuple of two tensors of shape `(channels,)`.
+    """
+
+    def moments(x):
+        mean = mean_per_channel(x, axis, mask)
+        deviation = x - spread(mean, x, axis)
+        variance = mean_per_channel(ops.square(deviation), axis, mask)
+        return mean, variance, deviation
+
+    if mask is not None or keras.backend.backend() != "tensorflow":
+        return moments(x)[:2]
+
+    # TensorFlow runs the gradient one operation at a time, so fewer of them count;
+    # the others fuse them. Higher derivatives follow, as `deviation` depends on `x`.
+    @ops.custom_gradient
+    def moments_with_short_gradient(x):
+        mean, variance, deviation = moments(x)
+        count = _elements_per_channel(x, axis)
+
+        def gradient(d_mean, d_variance):
+            return deviation * spread(d_variance * (2 / count), x, axis) + spread(
+                d_mean / count, x, axis
+            )
+
+        return (mean, variance), gradient
+
+    return moments_with_short_gradient(x)
 
 
 def max_abs_per_channel(x, axis, mask=None):
@@ -78,9 +113,7 @@ def max_abs_per_channel(x, axis, mask=None):
 
     largest = ops.max(ops.abs(ops.stop_gradient(x)), axis=0)
     batch, *shape = ops.shape(x)
-    size = 1
-    for length in shape:
-        size = size * length
+    size = number_of_elements(shape)
     positions = ops.reshape(ops.arange(size, dtype="int32"), shape)
 
     def by_channel(values):
@@ -92,6 +125,19 @@ def max_abs_per_channel(x, axis, mask=None):
     samples = ops.expand_dims(ops.arange(batch, dtype="int32"), -1)
     candidates = ops.take(ops.reshape(x, (-1,)), samples * size + position, axis=0)
     return ops.max(ops.abs(candidates), axis=0)
+
+
+def number_of_elements(shape):
+    """Product of sizes of which some may be known at run time only."""
+    size = 1
+    for length in shape:
+        size = size * length
+    return size
+
+
+def _elements_per_channel(x, axis):
+    shape = ops.shape(x)
+    return ops.cast(number_of_elements(shape) // shape[axis], x.dtype)
 
 
 def _reduce(reduction, x, axis):

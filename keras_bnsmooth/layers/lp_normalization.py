@@ -5,7 +5,12 @@ import math
 import keras
 from keras import constraints, initializers, ops, regularizers
 
-from keras_bnsmooth.layers.channels import max_abs_per_channel, mean_per_channel, spread
+from keras_bnsmooth.layers.channels import (
+    max_abs_per_channel,
+    mean_per_channel,
+    moments_per_channel,
+    spread,
+)
 from keras_bnsmooth.layers.checks import (
     check_axis,
     check_channel_axis,
@@ -174,9 +179,7 @@ class LpNormalization(keras.layers.Layer):
         if training and self.trainable:
             if mask is not None:
                 mask = ops.expand_dims(ops.cast(mask, x.dtype), -1)
-            mean = mean_per_channel(x, axis, mask)
-            measured = x - spread(mean, x, axis) if self.centered else x
-            norm_squared = self._norm_squared(measured, mask)
+            mean, norm_squared = self._statistics(x, mask)
             self._update_moving_statistics(mean, norm_squared)
         else:
             mean = ops.cast(self.moving_mean, x.dtype)
@@ -191,6 +194,14 @@ class LpNormalization(keras.layers.Layer):
             shift = shift + ops.cast(self.beta, x.dtype)
         outputs = x * spread(scale, x, axis) + spread(shift, x, axis)
         return ops.cast(outputs, self.compute_dtype)
+
+    def _statistics(self, x, mask):
+        axis = self._channel_axis
+        if self.centered and self.p == 2:
+            return moments_per_channel(x, axis, mask)
+        mean = mean_per_channel(x, axis, mask)
+        measured = x - spread(mean, x, axis) if self.centered else x
+        return mean, self._norm_squared(measured, mask)
 
     def _norm_squared(self, x, mask):
         """Square of the average p-norm, finite and with a finite gradient at 0."""

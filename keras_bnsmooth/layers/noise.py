@@ -4,7 +4,7 @@ import math
 
 from keras import ops, random
 
-from keras_bnsmooth.layers.channels import spread
+from keras_bnsmooth.layers.channels import number_of_elements, spread
 from keras_bnsmooth.layers.checks import check_real
 
 # Odd, so that w -> factor * w is one-to-one modulo 2**32. Chosen among random ones by
@@ -86,9 +86,7 @@ def normal_and_uniform(shape, dtype, stddev, half_width, seed):
     Returns:
         Tuple `(normal, uniform)` of two tensors.
     """
-    size = 1
-    for length in shape:
-        size = size * length
+    size = number_of_elements(shape)
     pairs = (size + 1) // 2
     words = random.randint(
         (pairs, 1), minval=-(2**31), maxval=2**31 - 1, dtype="int32", seed=seed

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_bnsmooth.layers.channels import mean_per_channel, spread
+from keras_bnsmooth.layers.channels import moments_per_channel, spread
 from keras_bnsmooth.layers.checks import (
     check_axis,
     check_channel_axis,
@@ -137,11 +137,7 @@ class NoisyBatchNormalization(keras.layers.BatchNormalization):
         axis = self._channel_axis
         if mask is not None:
             mask = ops.expand_dims(ops.cast(mask, x.dtype), -1)
-        mean = mean_per_channel(x, axis, mask)
-        # The variance does not move with the mean to first order, so that its
-        # gradient need not flow through the mean.
-        deviation = x - spread(ops.stop_gradient(mean), x, axis)
-        variance = mean_per_channel(ops.square(deviation), axis, mask)
+        mean, variance = moments_per_channel(x, axis, mask)
         for moving, batch in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),

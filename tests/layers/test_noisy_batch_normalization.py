@@ -231,3 +231,33 @@ def test_compiled_training_with_unknown_sizes(axis, rng):
     np.testing.assert_allclose(
         to_numpy(layer.moving_mean), samples.mean(axis=0), atol=1e-5
     )
+
+
+def test_second_derivatives(rng, gradient):
+    """The gradient of a gradient agrees with its finite differences."""
+    x, upstream, direction = rng.normal(1, 2, (3, 6, 2))
+    layer = NoisyBatchNormalization(**QUIET, dtype="float64")
+    layer.build(x.shape)
+    layer(x, training=True)
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("only TensorFlow has a gradient written by hand")
+    import tensorflow as tf
+
+    def slope(x):
+        """Derivative of a curved loss along `direction`."""
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(upstream * layer(x, training=True) ** 3)
+        return tf.reduce_sum(direction * tape.gradient(loss, x))
+
+    def numpy_slope(x):
+        return to_numpy(slope(tf.constant(x)))
+
+    expected = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[index] = 1e-5
+        expected[index] = (numpy_slope(x + step) - numpy_slope(x - step)) / 2e-5
+    for function in (slope, tf.function(slope)):
+        found = gradient(function, x, 1.0)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
