@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from apps import probe_flags
 from keras_bnsmooth.models import NORMS
 from keras_bnsmooth.training import environment
 from keras_bnsmooth.training.run_directory import RunDirectory
@@ -37,6 +38,7 @@ def define(steps, learning_rate, metrics_every):
         "Compile with XLA; auto is on for a GPU and off for a CPU, where oneDNN's "
         "convolutions are faster.",
     )
+    probe_flags.define()
 
 
 def open_run(module_name, default_workdir, **more):
@@ -49,8 +51,9 @@ def open_run(module_name, default_workdir, **more):
     """
     values = flags.FLAGS
     ours = [
-        *values.get_flags_for_module(module_name),
-        *values.get_flags_for_module(__name__),
+        flag
+        for module in (module_name, __name__, probe_flags.__name__)
+        for flag in values.get_flags_for_module(module)
     ]
     config = {
         "command": environment.command_line(),

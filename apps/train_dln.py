@@ -2,6 +2,7 @@
 
     python -m apps.train_dln --norm=bn
     python -m apps.train_dln --norm=none --reduction=sum_sum
+    python -m apps.train_dln --norm=bn --probe_every=100 --ics_every=500
 
 Each is the paper's full size, 25 layers of 10 x 10, 1,000 samples and 10,000 steps,
 and takes about a minute on two CPU cores. The run directory holds everything that a
@@ -9,12 +10,12 @@ run leaves behind; the same command goes on with a run that was stopped.
 """
 
 import itertools
-import math
 
 import keras
+import numpy as np
 from absl import flags
 
-from apps import program, run_flags
+from apps import probe_flags, program, run_flags
 from keras_bnsmooth import data, models
 from keras_bnsmooth.figures.training_curves import draw_training_curves
 from keras_bnsmooth.models.squared_error import REDUCTIONS
@@ -36,6 +37,10 @@ flags.DEFINE_enum(
 flags.DEFINE_enum("dtype", "float32", ["float32", "float64"], "Of all arithmetic.")
 
 
+# Step sizes of the loss landscape, [1/100, 30] x learning rate (appendix A.2.2).
+_MULTIPLES = tuple(np.geomspace(1 / 100, 30, 8))
+
+
 def build(loss):
     """Returns the compiled network."""
     keras.utils.set_random_seed(FLAGS.seed)
@@ -45,7 +50,9 @@ def build(loss):
         loss,
         jit_compile=use_xla(FLAGS.xla),
         # A step takes about a millisecond, and so would coming back to Python.
-        steps_per_execution=math.gcd(FLAGS.steps, FLAGS.metrics_every),
+        steps_per_execution=probe_flags.common_interval(
+            FLAGS.steps, FLAGS.metrics_every
+        ),
     )
     return model
 
@@ -65,6 +72,9 @@ def main():
         steps=FLAGS.steps,
         metrics_every=FLAGS.metrics_every,
         checkpoint_every=FLAGS.checkpoint_every,
+        callbacks=probe_flags.callbacks(
+            lambda step: (x, y), run.path, multiples=_MULTIPLES
+        ),
         derive=lambda row: {"squared_error": row["loss"] * scale},
     )
     picture = draw_training_curves(run.path)

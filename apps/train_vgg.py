@@ -3,7 +3,9 @@
     python -m apps.train_vgg --dataset=digits --depth=11 --width=8 --steps=500
     python -m apps.train_vgg --norm=l1 --depth=11 --width=16 --steps=3000
 
-The first takes a minute on two CPU cores and needs no download. Without flags it
+    python -m apps.train_vgg --depth=11 --width=16 --probe_every=50 --ics_every=200
+
+The first takes half a minute on two CPU cores and needs no download. Without flags it
 trains the full network on CIFAR-10 for the paper's 15,000 steps, which is for a GPU.
 The run directory holds everything that a run leaves behind; the same command goes on
 with a run that was stopped.
@@ -12,7 +14,7 @@ with a run that was stopped.
 import keras
 from absl import flags
 
-from apps import program, run_flags
+from apps import probe_flags, program, run_flags
 from keras_bnsmooth import data, models
 from keras_bnsmooth.figures.training_curves import draw_training_curves
 from keras_bnsmooth.training.environment import use_xla
@@ -80,6 +82,7 @@ def main():
         checkpoint_every=FLAGS.checkpoint_every,
         test_data=(batches.standardize(data_set.x_test), data_set.y_test),
         test_every=FLAGS.test_every,
+        callbacks=probe_flags.callbacks(batches, run.path),
     )
     picture = draw_training_curves(run.path)
     print(

@@ -93,7 +93,7 @@ def main():
                 steps=_EPOCHS * _EPOCH,
                 metrics_every=_EPOCH,
                 checkpoint_every=2 * _EPOCH,
-                callbacks=lambda first_step: [stopwatch],
+                callbacks=[stopwatch],
             )
         return stopwatch.seconds()
 

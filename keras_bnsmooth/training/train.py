@@ -25,7 +25,7 @@ def train(
     checkpoint_every,
     test_data=None,
     test_every=None,
-    callbacks=None,
+    callbacks=(),
     derive=None,
 ):
     """Trains a model to step `steps`, from its last checkpoint where there is one.
@@ -44,7 +44,7 @@ def train(
         test_data: (x, y), or None.
         test_every: Steps between two measurements on `test_data`; rounded up to a
             multiple of `metrics_every`.
-        callbacks: Function from the first step to further Keras callbacks, or None.
+        callbacks: Further Keras callbacks, such as probes.
         derive: Function from a row of metrics to a dict of further entries, or None.
 
     Returns:
@@ -63,7 +63,6 @@ def train(
     started_at = time.monotonic()
     metrics = Metrics(run, first_step, derive)
     progress = Progress(steps, first_step)
-    probes = callbacks(first_step) if callbacks else []
 
     def fit(from_step, to_step, interval):
         """Calls `model.fit`, one epoch for each interval between two rows."""
@@ -77,7 +76,7 @@ def train(
             validation_batch_size=_TEST_BATCH_SIZE,
             validation_freq=math.ceil((test_every or steps) / interval),
             callbacks=[
-                *probes,
+                *callbacks,
                 metrics,
                 Checkpoint(run.checkpoint, _round_up(checkpoint_every, interval)),
                 progress,

@@ -69,7 +69,7 @@ def run(path, steps=24, kill=None, **changes):
         "checkpoint_every": 8,
         "test_data": (X, Y),
         "test_every": 12,
-        "callbacks": lambda first_step: [kill] if kill else [],
+        "callbacks": [kill] if kill else [],
     }
     arguments.update(changes)
     batches = Batches(X, Y, 16, seed=0)
@@ -190,7 +190,7 @@ def test_a_diverging_run_keeps_its_metrics_and_says_so(tmp_path):
                 self.model.optimizer.learning_rate = float("inf")
 
     with pytest.raises(DivergedError, match=r"diverged: .* steps up to 8\. Lower"):
-        run(path, callbacks=lambda first_step: [Explode()])
+        run(path, callbacks=[Explode()])
     rows = json_lines.read(path / "metrics.jsonl")
     assert [row["step"] for row in rows] == [4, 8]
     assert not np.isfinite(rows[-1]["loss"])
