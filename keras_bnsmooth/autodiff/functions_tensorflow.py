@@ -29,7 +29,7 @@ def gradients(f: Callable, points: list) -> list[np.ndarray]:
     with tf.GradientTape() as tape:
         tape.watch(points)
         value = f(points)
-    return [_gradient(tape, value, point).numpy() for point in points]
+    return [slope.numpy() for slope in _gradient(tape, value, points)]
 
 
 def jacobian(f: Function, y) -> np.ndarray:
@@ -75,7 +75,7 @@ def _tensor(array) -> tf.Tensor:
     return tf.convert_to_tensor(array, dtype=tf.float64)
 
 
-def _gradient(tape, target: tf.Tensor, y: tf.Tensor, weights=None) -> tf.Tensor:
+def _gradient(tape, target: tf.Tensor, y, weights=None):
     """A function that does not depend on y has the gradient zero, not None."""
     return tape.gradient(
         target,
