@@ -1,0 +1,350 @@
+import json
+
+import keras
+import numpy as np
+import pandas
+import pytest
+import tensorflow as tf
+
+from keras_bnsmooth import probes
+from keras_bnsmooth.callbacks import (
+    ActivationProbe,
+    ICSProbe,
+    LandscapeProbe,
+    LogSpaced,
+)
+from keras_bnsmooth.records import json_lines
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 4)).astype("float32")
+Y = RNG.normal(size=(40, 2)).astype("float32")
+BATCH = (X[:8], Y[:8])
+PROBES = (LandscapeProbe, ICSProbe, ActivationProbe)
+
+
+def build(learning_rate=0.1, norm=False, **arguments):
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((4,)), keras.layers.Dense(5, activation="tanh", name="a")]
+    if norm:
+        layers.append(keras.layers.BatchNormalization(name="bn"))
+    layers.append(keras.layers.Dense(2, name="b"))
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.SGD(learning_rate), "mse", **arguments)
+    return model
+
+
+def fit(model, callbacks, epochs=1, **arguments):
+    """Ten steps an epoch."""
+    arguments = {"shuffle": False, "verbose": 0, "batch_size": 4} | arguments
+    model.fit(X, Y, epochs=epochs, callbacks=callbacks, **arguments)
+
+
+def steps(probe):
+    return probe.history["step"].tolist()
+
+
+def test_measures_before_the_update_of_the_step():
+    measured = []
+
+    class Reference(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            step = int(self.model.optimizer.iterations)
+            if step % 4 == 0:
+                r = probes.landscape(self.model, X + step, Y, [0.1, 0.2])
+                measured.append((step, r.loss, r.beta))
+
+    def batch(step):
+        return X + step, Y
+
+    probe = LandscapeProbe(batch, every=4, step_sizes=[0.1, 0.2])
+    fit(build(), [Reference(), probe])
+    expected = np.array(measured)
+    np.testing.assert_array_equal(probe.history["step"], expected[:, 0])
+    np.testing.assert_allclose(probe.history["loss"], expected[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(probe.history["beta"], expected[:, 2], rtol=1e-6)
+
+
+def test_default_step_sizes_follow_the_learning_rate():
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay([4], [0.1, 0.01])
+    probe = LandscapeProbe(BATCH, every=5)
+    fit(build(rate), [probe])
+    np.testing.assert_allclose(
+        probe.history["step_sizes"][:, [0, -1]], [[0.05, 0.4], [0.005, 0.04]], rtol=1e-5
+    )
+    assert probe.history["step_sizes"].shape == (2, 8)
+    np.testing.assert_allclose(probe.history["learning_rate"], [0.1, 0.01])
+    wide = LandscapeProbe(BATCH, every=5, multiples=[0.01, 30])
+    fit(build(), [wide])
+    np.testing.assert_allclose(wide.history["step_sizes"], [[0.001, 3.0]] * 2)
+
+
+def test_learning_rate_of_zero_has_no_beta():
+    landscape, shift = LandscapeProbe(BATCH, every=5), ICSProbe(BATCH, every=5)
+    fit(build(0.0), [landscape, shift])
+    assert np.isnan(landscape.history["beta"]).all()
+    np.testing.assert_allclose(shift.history["cosine"], 1.0)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_epochs_and_calls_of_fit_count_on(probe):
+    model, probe = build(), probe(BATCH, every=6)
+    fit(model, [probe], epochs=2)
+    assert steps(probe) == [0, 6, 12, 18]
+    fit(model, [probe], epochs=4, initial_epoch=3)
+    assert steps(probe) == [0, 6, 12, 18, 24]
+
+
+def test_first_occasion_at_or_after_the_step_under_steps_per_execution():
+    probe = LandscapeProbe(BATCH, every=4)
+    # Ten steps an epoch in executions of 7 and 3: occasions at 0, 7, 10, 17, 20, 27.
+    fit(build(steps_per_execution=7), [probe], epochs=3)
+    assert steps(probe) == [0, 7, 10, 17, 20, 27]
+    rare = LandscapeProbe(BATCH, every=[8, 21])
+    fit(build(steps_per_execution=7), [rare], epochs=3)
+    assert steps(rare) == [10, 27]
+
+
+def test_log_spaced_and_listed_steps():
+    listed, spaced = ICSProbe(BATCH, every=[9, 3]), ICSProbe(BATCH, every=LogSpaced(3))
+    fit(build(), [listed, spaced], epochs=2)
+    assert steps(listed) == [3, 9]
+    assert steps(spaced) == [0, 1, 2, 5, 10]
+
+
+@pytest.mark.parametrize("known_size", [True, False])
+def test_data_of_unknown_size_are_not_probed_twice_at_the_end(known_size):
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)
+    if not known_size:
+        data = data.filter(lambda x, y: True)
+    probe = LandscapeProbe(BATCH, every=5)
+    build().fit(data, epochs=2, verbose=0, callbacks=[probe])
+    assert len(set(steps(probe))) == len(steps(probe))
+    assert steps(probe)[:4] == [0, 5, 10, 15]
+
+
+def test_gradient_accumulation_counts_updates():
+    model = build()
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    model.compile(optimizer, "mse")
+    probe = LandscapeProbe(BATCH, every=1)
+    fit(model, [probe])
+    assert steps(probe) == [0, 1, 2, 3, 4]
+
+
+def test_update_of_training_is_the_virtual_step_of_gradient_descent():
+    # SGD on the probe's own batch makes exactly the step of Definition 2.1.
+    virtual = ICSProbe(BATCH, every=3)
+    real = ICSProbe(BATCH, every=3, update="training")
+    model = build(norm=True)
+    model.fit(*BATCH, batch_size=8, epochs=10, verbose=0, callbacks=[virtual, real])
+    assert steps(real) == steps(virtual) == [0, 3, 6, 9]
+    assert real.history["layers"][0].tolist() == ["a", "bn", "b"]
+    np.testing.assert_allclose(real.history["l2"], virtual.history["l2"], rtol=1e-3)
+    np.testing.assert_allclose(
+        real.history["cosine"], virtual.history["cosine"], rtol=1e-4
+    )
+
+
+def test_activations_are_summarized():
+    probe = ActivationProbe(BATCH, every=[0], units=1, bins=16, layers=["a"])
+    model = build()
+    values = probes.activations(model, X[:8], layers=["a"], units=1)["a"]
+    fit(model, [probe])
+    history = probe.history
+    assert history["layers"].tolist() == [["a"]]
+    assert history["units"].tolist() == [[1]]
+    np.testing.assert_allclose(history["mean"], [[values.mean()]], rtol=1e-5)
+    np.testing.assert_allclose(history["variance"], [[values.var()]], rtol=1e-5)
+    np.testing.assert_allclose(history["minimum"], [[values.min()]], rtol=1e-5)
+    np.testing.assert_array_equal(
+        history["counts"][0, 0], np.histogram(values, bins=16)[0]
+    )
+
+
+def test_successive_steps_follow_the_same_unit():
+    probe = ActivationProbe(BATCH, every=4, successive=True)
+    fit(build(), [probe])
+    assert steps(probe) == [0, 1, 4, 5, 8, 9]
+    assert len(np.unique(probe.history["units"], axis=0)) == 1
+
+
+def test_class_weights_are_those_of_fit():
+    labels = np.arange(40) % 3
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss)
+    class_weight = {0: 3.0, 1: 0.5, 2: 0.0}
+    probe = LandscapeProbe((X, labels), every=[0], class_weight=class_weight)
+    history = model.fit(
+        X,
+        labels,
+        batch_size=40,
+        class_weight=class_weight,
+        verbose=0,
+        callbacks=[probe],
+    )
+    assert probe.history["loss"][0] == pytest.approx(history.history["loss"][0])
+
+
+def test_record_is_readable_with_nan_and_infinity(tmp_path):
+    probe = LandscapeProbe(
+        lambda step: (X, Y * (1e25 if step == 5 else 1)), every=5, workdir=tmp_path
+    )
+    fit(build(), [probe])
+    (first, second) = json_lines.read(tmp_path / "landscape.jsonl")
+    assert np.isfinite(first["beta"]) and not np.isfinite(second["beta"])
+    frame = pandas.read_json(tmp_path / "landscape.jsonl", lines=True)
+    assert frame["step"].tolist() == [0, 5]
+    assert not np.isfinite(frame["beta"].astype(float)[1])
+    for line in (tmp_path / "landscape.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+    np.testing.assert_allclose(first["losses"], probe.history["losses"][0])
+
+
+@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("steps_per_execution", [1, 7])
+def test_a_run_that_goes_on_has_the_record_of_one_that_never_stopped(
+    probe, steps_per_execution, tmp_path
+):
+    def run(workdir, epochs, model=None, **arguments):
+        model = model or build(steps_per_execution=steps_per_execution)
+        callback = probe(lambda step: (X + step / 10, Y), every=3, workdir=workdir)
+        fit(model, [callback], epochs=epochs, **arguments)
+        return model, callback
+
+    _, whole = run(tmp_path / "whole", epochs=3)
+    model, _ = run(tmp_path / "stopped", epochs=1)
+    checkpoint = [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
+    run(tmp_path / "stopped", epochs=2, model=model, initial_epoch=1)
+    # Killed here; what was recorded after the checkpoint is recorded again.
+    again = build(steps_per_execution=steps_per_execution)
+    again.optimizer.build(again.trainable_variables)
+    variables = [*again.variables, *again.optimizer.variables]
+    for variable, value in zip(variables, checkpoint, strict=True):
+        variable.assign(value)
+    _, resumed = run(tmp_path / "stopped", epochs=3, model=again, initial_epoch=1)
+    (name,) = [path.name for path in (tmp_path / "whole").glob("*.jsonl")]
+    rows = json_lines.read(tmp_path / "whole" / name)
+    assert json_lines.read(tmp_path / "stopped" / name) == rows
+    assert steps(resumed) == steps(whole)
+
+
+def test_another_run_in_the_same_directory_is_not_overwritten(tmp_path):
+    fit(build(), [LandscapeProbe(BATCH, every=5, workdir=tmp_path)])
+    before = (tmp_path / "landscape.jsonl").read_text()
+    with pytest.raises(ValueError, match="already holds a run up to step 5"):
+        fit(build(), [LandscapeProbe(BATCH, every=5, workdir=tmp_path)])
+    assert (tmp_path / "landscape.jsonl").read_text() == before
+
+
+def test_two_records_in_one_directory(tmp_path):
+    fit(
+        build(),
+        [
+            LandscapeProbe(BATCH, every=5, workdir=tmp_path),
+            LandscapeProbe(
+                BATCH, every=5, workdir=tmp_path, direction="random", name="random"
+            ),
+        ],
+    )
+    losses = [
+        json_lines.read(tmp_path / f"{name}.jsonl")[1]["losses"]
+        for name in ("landscape", "random")
+    ]
+    assert losses[0] != losses[1]
+
+
+def starts_with(callback, error, model=None):
+    """Training must stop before its first step, with one line."""
+    model = model or build()
+    with pytest.raises(ValueError, match=error) as raised:
+        fit(model, [callback])
+    assert int(model.optimizer.iterations) == 0
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_batches_that_do_not_fit_are_named_at_the_start(probe):
+    name = probe.__name__
+    starts_with(probe((X[:, :3], Y), every=5), f"{name} cannot measure .*incompatible")
+    starts_with(probe((X[:5], Y[:4]), every=5), "x has 5, y has 4")
+    starts_with(probe(lambda step: X, every=5), "must give")
+    empty = tf.data.Dataset.from_tensor_slices((X, Y)).take(0)
+    starts_with(probe(empty, every=5), "no batch")
+
+
+@pytest.mark.parametrize("probe", [LandscapeProbe, ICSProbe])
+def test_targets_that_do_not_fit_are_named_at_the_start(probe):
+    starts_with(probe((X, np.ones((40, 3))), every=5), "cannot measure")
+
+
+@pytest.mark.parametrize("probe", [LandscapeProbe, ICSProbe])
+def test_models_without_trainable_weights_are_named_at_the_start(probe):
+    model = build()
+    model.trainable = False
+    model.compile("sgd", "mse")
+    starts_with(probe(BATCH, every=5), "no trainable weights", model)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_models_that_are_not_deterministic_are_named_at_the_start(probe):
+    generator = tf.random.Generator.from_non_deterministic_state()
+
+    class Noise(keras.layers.Layer):
+        def call(self, x):
+            return x * generator.uniform(tf.shape(x))
+
+    outputs = keras.layers.Dense(2, name="b")
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(4), Noise(), outputs]
+    )
+    model.compile("sgd", "mse")
+    starts_with(probe(BATCH, every=5), "changed between two evaluations", model)
+
+
+def test_arguments_are_checked_in_the_constructor():
+    for probe in PROBES:
+        with pytest.raises(ValueError, match="every must be"):
+            probe(BATCH, every=0)
+        with pytest.raises(ValueError, match="data must be"):
+            probe(X, every=1)
+    with pytest.raises(ValueError, match="step_sizes must be"):
+        LandscapeProbe(BATCH, every=1, step_sizes=[])
+    with pytest.raises(ValueError, match="multiples must be"):
+        LandscapeProbe(BATCH, every=1, multiples=[-1.0])
+    with pytest.raises(ValueError, match="direction must be"):
+        LandscapeProbe(BATCH, every=1, direction="up")
+    with pytest.raises(ValueError, match="update must be"):
+        ICSProbe(BATCH, every=1, update="real")
+    with pytest.raises(ValueError, match="bins must be"):
+        ActivationProbe(BATCH, every=1, bins=0)
+
+
+def test_more_errors_at_the_start():
+    starts_with(ActivationProbe(BATCH, every=5, layers=["c"]), "no layer 'c'")
+    starts_with(ActivationProbe(BATCH, every=5, units=9), "has units 0 to 4")
+    starts_with(
+        ICSProbe(BATCH, every=5, update="training"),
+        "needs steps_per_execution=1",
+        build(steps_per_execution=2),
+    )
+
+
+def test_an_error_in_the_middle_names_the_step():
+    def batch(step):
+        return (X[:, :3], Y) if step == 6 else BATCH
+
+    with pytest.raises(ValueError) as raised:
+        fit(build(), [LandscapeProbe(batch, every=3)])
+    assert raised.value.__notes__ == ["LandscapeProbe was measuring step 6."]
+
+
+def test_a_callback_follows_one_model():
+    probe = LandscapeProbe(BATCH, every=5)
+    fit(build(), [probe])
+    with pytest.raises(ValueError, match="has followed another model"):
+        fit(build(), [probe])
+
+
+def test_no_history_before_the_first_probe():
+    assert LandscapeProbe(BATCH, every=5).history == {}
