@@ -27,13 +27,15 @@ def common_interval(*steps):
     return math.gcd(*steps, *(flags.FLAGS[name].value for name in _EVERY))
 
 
-def callbacks(batch_of_step, workdir, **landscape_arguments):
+def callbacks(batch_of_step, workdir, successive=True, **landscape_arguments):
     """Returns the callbacks that the flags ask for.
 
     Args:
         batch_of_step: Function from a step to its batch: probes measure on the very
             batch of training.
         workdir: The run directory.
+        successive: Whether to measure activations at the step after as well, for
+            the change of their moments between two steps.
         **landscape_arguments: Further arguments of `LandscapeProbe`.
     """
     makers = {
@@ -50,7 +52,7 @@ def callbacks(batch_of_step, workdir, **landscape_arguments):
         ),
         "ics_every": lambda every: ICSProbe(batch_of_step, every, workdir=workdir),
         "activations_every": lambda every: ActivationProbe(
-            batch_of_step, every, workdir=workdir, successive=True
+            batch_of_step, every, workdir=workdir, successive=successive
         ),
     }
     return [

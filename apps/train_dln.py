@@ -73,7 +73,7 @@ def main():
         metrics_every=FLAGS.metrics_every,
         checkpoint_every=FLAGS.checkpoint_every,
         callbacks=probe_flags.callbacks(
-            lambda step: (x, y), run.path, multiples=_MULTIPLES
+            lambda step: (x, y), run.path, successive=False, multiples=_MULTIPLES
         ),
         derive=lambda row: {"squared_error": row["loss"] * scale},
     )

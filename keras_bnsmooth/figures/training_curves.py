@@ -1,5 +1,6 @@
 """The training curves of runs: loss, and accuracy where there is one."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def draw_training_curves(*runs, path=None, labels=None):
     for axes, (title, name, scale) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
-        for run_rows, label, style in zip(rows, labels, _STYLES, strict=False):
+        for run_rows, label, style in zip(rows, labels, itertools.cycle(_STYLES)):
             points = [(row["step"], row[name]) for row in run_rows if name in row]
             axes.plot(*zip(*points, strict=True), label=label, **style)
         axes.set(title=title, xlabel="step", yscale=scale)

@@ -17,6 +17,27 @@ def test_a_run_records_the_full_squared_error(tmp_path):
     assert (tmp_path / "run" / "training_curves.png").exists()
 
 
+def test_all_probes_measure_at_their_steps_and_change_nothing(tmp_path):
+    arguments = (*SMALL, "--norm=bn")
+    run_app("train_dln", *arguments, f"--workdir={tmp_path}/plain")
+    probes = {
+        "--probe_every=10": "landscape",
+        "--random_probe_every=20": "landscape_random",
+        "--ics_every=20": "ics",
+        "--activations_every=20": "activations",
+    }
+    done = run_app("train_dln", *arguments, *probes, f"--workdir={tmp_path}/probed")
+    assert done.returncode == 0, done.stderr
+    probed, plain = tmp_path / "probed", tmp_path / "plain"
+    for flag, name in probes.items():
+        every = int(flag.partition("=")[2])
+        steps = [row["step"] for row in json_lines.read(probed / f"{name}.jsonl")]
+        assert steps == list(range(0, 40, every))
+        assert list((probed / name).glob("events.out.tfevents.*"))
+    metrics = [(run / "metrics.jsonl").read_bytes() for run in (plain, probed)]
+    assert metrics[0] == metrics[1]
+
+
 def test_a_diverging_run_keeps_valid_records(tmp_path):
     workdir = tmp_path / "run"
     done = run_app(
