@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_bnsmooth.layers.channels import with_digits_for_statistics
 from keras_bnsmooth.layers.checks import check_axis, check_channel_axis
 from keras_bnsmooth.layers.noise import add_noise, check_noise
 
@@ -90,10 +91,8 @@ class ActivationNoise(keras.layers.Layer):
         """Adds the noise if `training`; see the class for the arguments."""
         if not training:
             return inputs
-        # Half precision has too few digits for the draws; they are made in single.
-        dtype = keras.backend.result_type(inputs.dtype, "float32")
         outputs = add_noise(
-            ops.cast(inputs, dtype),
+            with_digits_for_statistics(inputs),
             self._channel_axis,
             n_mu=self.n_mu,
             n_sigma=self.n_sigma,

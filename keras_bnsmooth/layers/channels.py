@@ -8,6 +8,15 @@ import keras
 from keras import ops
 
 
+def with_digits_for_statistics(x):
+    """Casts half precision, which has too few digits and too little range, to single.
+
+    Double precision stays: `keras.backend.result_type` would lose it on torch.
+    """
+    is_double = keras.backend.standardize_dtype(x.dtype) == "float64"
+    return ops.cast(x, "float64" if is_double else "float32")
+
+
 def spread(values, x, axis):
     """Lays out one value per channel so that it broadcasts against `x`.
 

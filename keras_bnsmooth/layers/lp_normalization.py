@@ -10,6 +10,7 @@ from keras_bnsmooth.layers.channels import (
     mean_per_channel,
     moments_per_channel,
     spread,
+    with_digits_for_statistics,
 )
 from keras_bnsmooth.layers.checks import (
     check_axis,
@@ -174,8 +175,7 @@ class LpNormalization(keras.layers.Layer):
         """Normalizes `inputs`; see the class for the arguments."""
         check_mask(mask, inputs)
         axis = self._channel_axis
-        # Statistics are taken in single precision at least.
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        x = with_digits_for_statistics(inputs)
         if training and self.trainable:
             if mask is not None:
                 mask = ops.expand_dims(ops.cast(mask, x.dtype), -1)

@@ -3,7 +3,11 @@
 import keras
 from keras import ops
 
-from keras_bnsmooth.layers.channels import moments_per_channel, spread
+from keras_bnsmooth.layers.channels import (
+    moments_per_channel,
+    spread,
+    with_digits_for_statistics,
+)
 from keras_bnsmooth.layers.checks import (
     check_axis,
     check_channel_axis,
@@ -111,12 +115,11 @@ class NoisyBatchNormalization(keras.layers.BatchNormalization):
         check_mask(mask, inputs)
         if not (training and self.trainable):
             return super().call(inputs, training=False, mask=mask)
-        # Statistics and draws are made in single precision at least.
-        dtype = keras.backend.result_type(inputs.dtype, "float32")
         if self.renorm or self.synchronized:
-            outputs = ops.cast(super().call(inputs, training=True, mask=mask), dtype)
+            outputs = super().call(inputs, training=True, mask=mask)
+            outputs = with_digits_for_statistics(outputs)
         else:
-            outputs = self._normalize(ops.cast(inputs, dtype), mask)
+            outputs = self._normalize(with_digits_for_statistics(inputs), mask)
         outputs = add_noise(
             outputs,
             self._channel_axis,

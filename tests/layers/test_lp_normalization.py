@@ -43,8 +43,9 @@ def test_training_and_inference_follow_the_definition(p, centered, rng):
     np.testing.assert_allclose(to_numpy(layer.moving_mean), moving_mean)
     np.testing.assert_allclose(to_numpy(layer.moving_norm), moving_norm)
     expected = reference.normalize(x, moving_mean, moving_norm, 0.01, gamma, beta)
-    np.testing.assert_allclose(to_numpy(layer(x, training=False)), expected)
-    np.testing.assert_allclose(to_numpy(layer(x)), expected)
+    # Keras on torch rounds the momentum to single precision.
+    for outputs in (layer(x, training=False), layer(x)):
+        np.testing.assert_allclose(to_numpy(outputs), expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("centered", [False, True])
