@@ -63,7 +63,9 @@ def _draw_statement(name: str, forms: list[Result]) -> Figure:
 
 
 def _draw_form(axes, result: Result) -> None:
-    chosen = np.flatnonzero(result.assumed)[:POINTS]
+    chosen = np.flatnonzero(result.assumed)
+    # Evenly over the instances, which are sorted by batch size and loss.
+    chosen = chosen[:: -(-len(chosen) // POINTS) or 1]
     left, right, holds = (
         array[chosen] for array in (result.left, result.right, result.holds)
     )
@@ -130,7 +132,8 @@ def draw_network(name: str, rows: list[dict], path: Path) -> Path:
         top.plot(position, [row[key] for row in rows], label=label, **style)
     top.axhline(1, color="gray", linewidth=0.8)
     top.set(yscale="log", ylabel="factor")
-    top.legend(fontsize="small")
+    top.margins(y=0.3)
+    top.legend(loc="upper left", fontsize="small")
     top.set_title(f"{name}: the terms of Theorem 4.1, layer by layer")
     for key, label, style in (
         ("mean_share", "mean gradient", {"color": "#0072B2", "hatch": ""}),
@@ -149,7 +152,7 @@ def draw_network(name: str, rows: list[dict], path: Path) -> Path:
     bottom.set(ylabel="share of $\\|\\nabla_z L\\|^2$ removed", ylim=(0, None))
     bottom.set_xticks(position, [row["layer"] for row in rows], rotation=90)
     bottom.tick_params(axis="x", labelsize="small")
-    bottom.legend(fontsize="small")
+    bottom.legend(loc="upper left", fontsize="small")
     figure.savefig(path, dpi=130)
     return path
 

@@ -35,9 +35,9 @@ FINDINGS = (
         "Observation 4.3",
         "The activations are the same with gamma = sigma and beta = mu. The minima are "
         "preserved if the layer has a bias or its inputs have mean 0 over the batch, "
-        "and lost otherwise, on every problem: subtracting the mean gives the network "
-        "a bias that the normal one lacks, and its gradient at w* is not 0. (The "
-        "paper's y = Wx, and its deep linear network, have no bias.)",
+        "and lost otherwise, on every random problem: subtracting the mean gives the "
+        "network a bias that the normal one lacks, and its gradient at w* is not 0. "
+        "(The paper's y = Wx, and its deep linear network, have no bias.)",
     ),
     (
         "Theorem 4.4",

@@ -47,7 +47,7 @@ def draw_groups(seeds) -> Iterator[Instances]:
         yield draw(members)
 
 
-def draw(seeds: list[int], epsilon: float = 0.0) -> Instances:
+def draw(seeds: list[int]) -> Instances:
     """Draws the instances of these seeds, of which the batch size and loss agree."""
     kinds = {batch_size_and_loss(seed) for seed in seeds}
     if len(kinds) != 1:
@@ -67,7 +67,6 @@ def draw(seeds: list[int], epsilon: float = 0.0) -> Instances:
             y=arrays["y"],
             gamma=arrays["gamma"],
             beta=arrays["beta"],
-            epsilon=epsilon,
         ),
         direction=arrays["direction"],
         bound=arrays["bound"],

@@ -17,6 +17,8 @@ from keras_bnsmooth.theory.linear_algebra import dot, squared_norm
 from keras_bnsmooth.theory.problem import MeasuredUnit
 from keras_bnsmooth.theory.tapped_network import TappedNetwork
 
+TINY = np.finfo(np.float64).tiny
+
 
 @dataclasses.dataclass(frozen=True)
 class Curvature:
@@ -155,7 +157,7 @@ def summarize(layer: LayerUnits) -> dict:
     mean_share and inner_share: the mean-gradient and the inner-product term over
     |g|^2, about 1 / m each if the entries of g were independent noise; scale: the
     mean of gamma^2 / sigma^2, each unit weighted by what the two terms leave of its
-    |g|^2.
+    |g|^2. balance: the sum of <z_j, g_j> over the units, over that of |<z_j, g_j>|.
     """
     unit, curvature = layer.unit, layer.curvature
     norm, mean_term, inner_term = theorem_4_1.terms(unit, unit.g)
@@ -163,19 +165,21 @@ def summarize(layer: LayerUnits) -> dict:
     inner_term = (2 - s) * inner_term
     left = squared_norm(unit.bn_gradient)
     rest = norm - mean_term - inner_term
-    total = max(norm.sum(), np.finfo(np.float64).tiny)
+    total = max(norm.sum(), TINY)
     equality = theorem_4_1.equality(unit)
+    pull = dot(unit.z, unit.g)
     return {
         "layer": layer.layer,
         "units": len(unit.y),
         "m": unit.m,
         "mean_share": float(mean_term.sum() / total),
         "inner_share": float(inner_term.sum() / total),
-        "scale": float(left.sum() / max(rest.sum(), np.finfo(np.float64).tiny)),
+        "scale": float(left.sum() / max(rest.sum(), TINY)),
         "scale_median": float(np.median(unit.ratio)),
         "sigma_median": float(np.median(unit.sigma)),
         "gamma_median": float(np.median(unit.gamma)),
         "smoothing": float(left.sum() / total),
+        "balance": float(pull.sum() / max(np.abs(pull).sum(), TINY)),
         "v_shorter_than_g": int((left <= norm).sum()),
         "inner_product_nonnegative": int((dot(unit.g, unit.y_hat) >= 0).sum()),
         "theorem_4_1_violation": float(equality.violation.max()),
@@ -195,7 +199,7 @@ def _summarize_curvature(curvature: Curvature) -> dict:
     second_right = unit.ratio * curvature.along_g - shift
     terms = np.abs(curvature.equality) + unit.ratio * np.abs(curvature.along_v)
     violation = np.abs(curvature.normalized - curvature.equality) / np.maximum(
-        terms, np.finfo(np.float64).tiny
+        terms, TINY
     )
     counts = {
         "curvature_nonnegative": (curvature.along_g >= 0) & (curvature.along_v >= 0),

@@ -1,6 +1,7 @@
 """The page of what was found, from the JSON files that the checks left."""
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -132,6 +133,14 @@ def _networks(networks: list[dict]) -> Iterable[str]:
         "conditions of Theorem 4.2 and for how many its conclusions hold, the last "
         "four columns of those whose second derivatives were measured.\n"
     )
+    yield (
+        "Two things follow from the next normalization. Where a linear layer lies in "
+        "between, a shift of z_j changes nothing: ⟨1, g_j⟩ = 0, and the mean-gradient "
+        "term vanishes. With a ReLU in between too, scaling all z_j together changes "
+        "nothing: Σ_j ⟨z_j, g_j⟩ = 0 up to epsilon. *Balance* is that sum over the "
+        "sum of absolute values. In a linear network it is Σ_j gamma_j ⟨ŷ_j, g_j⟩, so "
+        "that ⟨ŷ_j, g_j⟩ > 0 cannot hold for all units of a layer.\n"
+    )
     for found in networks:
         yield f"### {found['run']}\n"
         yield f"{_network_sentence(found)}\n"
@@ -146,7 +155,7 @@ def _network_sentence(found: dict) -> str:
     logs = found["log_smoothing"]
     total = sum(logs.values())
     shares = ", ".join(
-        f"{label} {logs[key] / total:+.0%}"
+        f"{label} {round(100 * logs[key] / total) + 0:+d} %"
         for key, label in (
             ("scale", "gamma²/sigma²"),
             ("mean", "the mean gradient"),
@@ -154,15 +163,14 @@ def _network_sentence(found: dict) -> str:
         )
     )
     flags = " ".join(f"--{name}={value}" for name, value in found["flags"].items())
-    direction = "smaller" if total < 0 else "larger"
+    factor = math.exp(total / len(layers))
     return (
         f"Trained with `{flags}`. {found['samples']} samples of the training data, "
-        "training mode, float64. Both theorems hold as "
-        "equalities with Keras's epsilon: largest relative violation "
-        f"{worst:.1e} for 4.1, {worst_second:.1e} for 4.2. Over all layers the squared "
-        f"gradient is {direction} after the normalization than before it by a factor "
-        f"of 10^{abs(total) / 2.302585 / len(layers):.2f} a layer (geometric mean); "
-        f"of its logarithm {shares}."
+        "training mode, float64. Both theorems hold as equalities with Keras's "
+        f"epsilon: largest relative violation {worst:.1e} for 4.1, {worst_second:.1e} "
+        "for 4.2. "
+        f"|∇_y L̂|² is {factor:.2f} times |∇_z L|² (geometric mean over the layers); "
+        f"of the logarithm of that {shares}."
     )
 
 
@@ -176,6 +184,7 @@ _NETWORK_HEADER = (
     "inner share",
     "1/m",
     "all",
+    "balance",
     "<y_hat, g> >= 0",
     "|v| <= |g|",
     "g'Hg, v'Hv >= 0",
@@ -199,6 +208,7 @@ def _network_cells(row: dict) -> tuple[str, ...]:
         f"{row['inner_share']:.2%}",
         f"{1 / row['m']:.2%}",
         f"{row['smoothing']:.3g}",
+        f"{row['balance']:+.1e}",
         *counts("units", "inner_product_nonnegative", "v_shorter_than_g"),
         *counts(
             "curvature_units",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_bnsmooth.theory import counterexamples
+from keras_bnsmooth.theory import counterexamples, layer
 from keras_bnsmooth.theory.ball import maximum_over_images
 from keras_bnsmooth.theory.problem import Eigen
 
@@ -66,3 +66,20 @@ def test_the_tilt_of_theorem_c_1_in_closed_form():
     expected = 3 * np.sqrt(3) / 8 * gamma * e * v_squared / (sigma_squared * np.sqrt(3))
     assert example.left == pytest.approx(expected, rel=1e-12)
     assert example.right == pytest.approx(0, abs=1e-15)
+
+
+def test_a_real_layer_tilts_the_gradient_of_a_linear_loss():
+    """Theorem C.1's right side is 0 here; automatic differentiation in w says more."""
+    problem = counterexamples.linear(counterexamples.E, 0.5 * counterexamples.SIGMA)
+    y, v, y_hat = problem.y[0], problem.bn_gradient[0], problem.y_hat[0]
+    length = np.linalg.norm(v)
+    along_v, against = v / length, -y_hat / np.sqrt(3)
+    u = length / 2 * (1.5 * along_v + np.sqrt(3) / 2 * against)
+    # w = (1000, 0): the first column gives y = X w, the second tilts v into u.
+    X = np.stack([y / 1000, u / np.sqrt(u @ v)], axis=-1)
+    X[:, 1] *= 0.999
+    assert np.linalg.norm(X, ord=2) <= 1
+    w = np.array([[1000.0, 0.0]])
+    gradient = layer.weight_gradient(problem.bn_loss, X[None], w)[0]
+    hessian = layer.weight_hessian(problem.bn_loss, X[None], w)[0]
+    assert gradient @ hessian @ gradient == pytest.approx(0.84375, rel=0.01)

@@ -7,18 +7,18 @@ from keras_bnsmooth.theory.linear_algebra import dot
 from tests.theory.problems import numerical_gradient
 
 
-def small_model(after=()):
+def small_model(after=(), epsilon=1e-3):
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
             keras.Input((6, 6, 1)),
             keras.layers.Conv2D(3, 3, name="conv"),
-            keras.layers.BatchNormalization(name="conv_bn"),
+            keras.layers.BatchNormalization(epsilon=epsilon, name="conv_bn"),
             keras.layers.ReLU(),
             keras.layers.MaxPooling2D(),
             keras.layers.Flatten(),
             keras.layers.Dense(4, name="dense"),
-            keras.layers.BatchNormalization(name="dense_bn"),
+            keras.layers.BatchNormalization(epsilon=epsilon, name="dense_bn"),
             *after,
             keras.layers.Activation("tanh"),
             keras.layers.Dense(3, name="logits"),
@@ -127,6 +127,15 @@ def test_both_theorems_hold_to_rounding_with_keras_own_layer(measured):
         assert row["theorem_4_1_printed_holds"] == row["units"]
         remaining = 1 - row["mean_share"] - row["inner_share"]
         assert row["smoothing"] == pytest.approx(row["scale"] * remaining, rel=1e-9)
+
+
+def test_scaling_what_the_next_normalization_sees_changes_nothing(batch):
+    conv, dense = (
+        network.summarize(layer)
+        for layer in network.measure(small_model(epsilon=1e-9), *batch, 1)
+    )
+    assert abs(conv["balance"]) < 1e-6
+    assert abs(dense["balance"]) > 1e-3
 
 
 def test_the_model_is_left_as_it_was(batch):
