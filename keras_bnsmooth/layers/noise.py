@@ -73,7 +73,8 @@ def normal_and_uniform(shape, dtype, stddev, half_width, seed):
       two elements, as the successive outputs of a congruential generator are.
 
     The four uses of a word go to different elements: the normal and the uniform number
-    of one element come from different words. The normal numbers end at 4.85 standard
+    of one element come from different words (the very first and last excepted). The
+    normal numbers end at 4.85 standard
     deviations (they would pass them once in 800,000 draws).
 
     Args:

@@ -39,7 +39,7 @@ def test_without_noise_it_is_batch_normalization(arguments, mean, rng, gradient)
         x = rng.normal(mean, 2, (8, 3, 5)).astype("float32")
         expected = to_numpy(theirs(x, training=True))
         np.testing.assert_allclose(
-            to_numpy(ours(x, training=True)), expected, atol=2e-6 * max(mean, 5)
+            to_numpy(ours(x, training=True)), expected, atol=5e-6 * max(mean, 5)
         )
     upstream = rng.normal(size=x.shape).astype("float32")
     for training in (True, False):
@@ -47,10 +47,11 @@ def test_without_noise_it_is_batch_normalization(arguments, mean, rng, gradient)
             gradient(lambda x, f=f: f(x, training=training), x, upstream)  # noqa: B023
             for f in (ours, theirs)
         )
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=5e-5)
+        np.testing.assert_allclose(found, expected, atol=5e-6 * max(mean, 4))
     np.testing.assert_allclose(to_numpy(ours(x)), to_numpy(theirs(x)), rtol=1e-4)
     for a, b in zip(ours.weights, theirs.weights, strict=True):
-        np.testing.assert_allclose(to_numpy(a), to_numpy(b), rtol=1e-5, atol=1e-6)
+        # Keras on torch takes the variance as a difference of two large numbers.
+        np.testing.assert_allclose(to_numpy(a), to_numpy(b), rtol=1e-4, atol=1e-6)
 
 
 def test_masks_are_those_of_batch_normalization(rng, gradient):
