@@ -17,9 +17,19 @@ _DRAWS = 3
 
 
 def rounding_unit(model):
-    """Relative spacing of the coarsest floats that the model computes or stores in."""
-    dtypes = {v.dtype for v in model.trainable_variables}
-    dtypes |= {layer.compute_dtype for layer in model._flatten_layers()}
+    """Returns the relative spacing of the coarsest floats on the way to a gradient.
+
+    Those of weights, of the layers' computations, and of losses, which compute in
+    `keras.config.floatx()` unless told otherwise: set it to `"float64"` for float64
+    from end to end.
+    """
+    dtypes = {v.dtype for v in model.trainable_variables} | {keras.config.floatx()}
+    # Inputs and layers made of layers, such as the model, compute nothing themselves.
+    dtypes |= {
+        layer.compute_dtype
+        for layer in model._flatten_layers()
+        if not layer._layers and not isinstance(layer, keras.layers.InputLayer)
+    }
     return max(
         float(ml_dtypes.finfo(dtype).eps)
         for dtype in dtypes

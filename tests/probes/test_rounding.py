@@ -33,7 +33,11 @@ def check(norm, steps):
         model.fit(batches, steps_per_epoch=steps, verbose=0)
     step_sizes = LEARNING_RATE * np.geomspace(1 / 100, 30, 8)
     r = probes.landscape(model, x, y, step_sizes)
-    exact = probes.landscape(twin_in_float64(model, norm), x, y, step_sizes)
+    keras.config.set_floatx("float64")
+    try:
+        exact = probes.landscape(twin_in_float64(model, norm), x, y, step_sizes)
+    finally:
+        keras.config.set_floatx("float32")
     assert exact.resolved.all()
     return r, exact
 
@@ -51,7 +55,6 @@ def test_float64_resolves_what_float32_rounds():
 @pytest.mark.parametrize("norm", ["none", "bn"])
 def test_beta_after_5000_steps(norm):
     r, exact = check(norm, steps=5000)
-    naive = np.max(r.gradient_distances / (r.step_sizes * r.gradient_norm))
     np.testing.assert_allclose(
         r.gradient_distances[r.resolved],
         exact.gradient_distances[r.resolved],
@@ -59,6 +62,7 @@ def test_beta_after_5000_steps(norm):
     )
     assert np.isnan(r.beta) or r.beta == pytest.approx(exact.beta, rel=0.05)
     if norm == "none":
-        # The case for which the floor is there.
-        assert naive > 1.5 * exact.beta
+        # What the floor is there for: the smallest steps are rounding.
+        wrong = np.abs(r.gradient_distances / exact.gradient_distances - 1) > 0.05
+        assert wrong[0] and not wrong[-1]
         assert not r.resolved[0] and r.resolved[-1]

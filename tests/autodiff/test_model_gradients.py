@@ -1,0 +1,68 @@
+import runpy
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bnsmooth import autodiff
+
+
+def build():
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(5, activation="tanh")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2, kernel_regularizer="l2")(x))
+    model.compile("sgd", "mse")
+    rng = np.random.default_rng(0)
+    return model, rng.normal(size=(8, 4)), rng.normal(size=(8, 2))
+
+
+def test_gradient_equals_finite_differences_of_the_loss():
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        model, x, y = build()
+        function = autodiff.compiled(model, autodiff.loss_and_gradient)
+        loss, gradient = function(*map(keras.ops.convert_to_tensor, (x, y)))
+        np.testing.assert_allclose(loss, model.evaluate(x, y, verbose=0))
+        for variable, g in zip(model.trainable_variables, gradient, strict=True):
+            value = variable.numpy()
+            index = tuple(size - 1 for size in value.shape)
+            losses = []
+            for step in (1e-6, -1e-6):
+                moved = value.copy()
+                moved[index] += step
+                variable.assign(moved)
+                losses.append(model.evaluate(x, y, verbose=0))
+            variable.assign(value)
+            slope = (losses[0] - losses[1]) / 2e-6
+            np.testing.assert_allclose(g[index], slope, rtol=1e-6, atol=1e-9)
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+
+
+def test_single_weights_by_position():
+    model, x, y = build()
+    batch = [keras.ops.convert_to_tensor(a.astype("float32")) for a in (x, y)]
+    _, everything = autodiff.compiled(model, autodiff.loss_and_gradient)(*batch)
+
+    def some(model, weights, state, x, y):
+        return autodiff.loss_and_gradient(
+            model, weights, state, x, y, with_respect_to=[3, 0]
+        )
+
+    _, (third, first) = autodiff.compiled(model, some)(*batch)
+    np.testing.assert_allclose(third, everything[3], rtol=1e-6)
+    np.testing.assert_allclose(first, everything[0], rtol=1e-6)
+
+
+def test_map_in_order_stacks():
+    values = keras.ops.convert_to_tensor([1.0, 2.0, 3.0])
+    mapped = autodiff.map_in_order(lambda v: keras.ops.stack([v, v * v]), values)
+    np.testing.assert_array_equal(mapped, [[1, 1], [2, 4], [3, 9]])
+
+
+def test_other_backends_are_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(ImportError, match="KERAS_BACKEND is 'numpy'"):
+        runpy.run_path(autodiff.__file__)
