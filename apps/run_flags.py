@@ -35,8 +35,8 @@ def define(steps, learning_rate, metrics_every):
         "xla",
         "auto",
         ["auto", "on", "off"],
-        "Compile with XLA; auto is on for a GPU and off for a CPU, where oneDNN's "
-        "convolutions are faster.",
+        "Compile with XLA; auto is on for a GPU, and on a CPU where it is faster: for "
+        "the DLN with normalizations, not for convolutions.",
     )
     probe_flags.define()
 

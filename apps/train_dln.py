@@ -20,6 +20,7 @@ from keras_bnsmooth import data, models
 from keras_bnsmooth.figures.training_curves import draw_training_curves
 from keras_bnsmooth.models.squared_error import REDUCTIONS
 from keras_bnsmooth.training.environment import use_xla
+from keras_bnsmooth.training.full_batch import compile_full_batch
 from keras_bnsmooth.training.train import train
 
 FLAGS = flags.FLAGS
@@ -45,15 +46,19 @@ def build(loss):
     """Returns the compiled network."""
     keras.utils.set_random_seed(FLAGS.seed)
     model = models.dln(FLAGS.depth, FLAGS.dim, norm=FLAGS.norm, seed=FLAGS.seed)
+    # Without normalizations a step has too few operations for XLA to pay on a CPU.
+    xla = use_xla(FLAGS.xla, on_cpu=FLAGS.norm != "none")
     model.compile(
         keras.optimizers.SGD(FLAGS.learning_rate),
         loss,
-        jit_compile=use_xla(FLAGS.xla),
+        jit_compile=xla,
         # A step takes about a millisecond, and so would coming back to Python.
         steps_per_execution=probe_flags.common_interval(
             FLAGS.steps, FLAGS.metrics_every
         ),
     )
+    if xla:
+        compile_full_batch(model)
     return model
 
 

@@ -13,15 +13,17 @@ import keras_bnsmooth
 _PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-datasets")
 
 
-def use_xla(choice):
+def use_xla(choice, on_cpu=False):
     """Returns whether to compile with XLA.
 
     Args:
-        choice: `"on"`, `"off"`, or `"auto"`, which is on where there is a GPU: on a
-            CPU, XLA's convolutions are several times slower than oneDNN's.
+        choice: `"on"`, `"off"`, or `"auto"`, which is on where there is a GPU, and
+            on a CPU what `on_cpu` says: XLA's convolutions are several times slower
+            there than oneDNN's.
+        on_cpu: Whether XLA is the faster one on a CPU.
     """
     if choice == "auto":
-        return bool(_gpus())
+        return on_cpu or bool(_gpus())
     return choice == "on"
 
 
