@@ -1,24 +1,13 @@
 """The training curves of runs: loss, and accuracy where there is one."""
 
 import itertools
-import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from keras_bnsmooth.figures.runs import label_runs, read_configs
+from keras_bnsmooth.figures.styles import STYLES
 from keras_bnsmooth.records import json_lines
-
-# Told apart in black and white by their dashes, by the colour-blind by Okabe and
-# Ito's colours.
-_STYLES = (
-    {"color": "#000000", "linestyle": "-"},
-    {"color": "#0072B2", "linestyle": "-"},
-    {"color": "#D55E00", "linestyle": "--"},
-    {"color": "#009E73", "linestyle": "-."},
-    {"color": "#CC79A7", "linestyle": ":"},
-    {"color": "#E69F00", "linestyle": (0, (5, 1))},
-    {"color": "#56B4E9", "linestyle": (0, (3, 1, 1, 1))},
-)
 
 
 def draw_training_curves(*runs, path=None, labels=None):
@@ -37,11 +26,7 @@ def draw_training_curves(*runs, path=None, labels=None):
         ValueError: A directory is not that of a run.
     """
     runs = [Path(run) for run in runs]
-    for run in runs:
-        for name in ("config.json", "metrics.jsonl"):
-            if not (run / name).exists():
-                raise ValueError(f"{run} is no run directory: it has no {name}.")
-    configs = [json.loads((run / "config.json").read_text()) for run in runs]
+    configs = read_configs(runs, "metrics.jsonl")
     rows = [json_lines.read(run / "metrics.jsonl") for run in runs]
     labels = labels or label_runs(configs)
     panels = _panels(rows[0])
@@ -49,7 +34,7 @@ def draw_training_curves(*runs, path=None, labels=None):
     for axes, (title, name, scale) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
-        for run_rows, label, style in zip(rows, labels, itertools.cycle(_STYLES)):
+        for run_rows, label, style in zip(rows, labels, itertools.cycle(STYLES)):
             points = [(row["step"], row[name]) for row in run_rows if name in row]
             axes.plot(*zip(*points, strict=True), label=label, **style)
         axes.set(title=title, xlabel="step", yscale=scale)
@@ -64,19 +49,6 @@ def draw_training_curves(*runs, path=None, labels=None):
     path = path or runs[0] / "training_curves.png"
     figure.savefig(path, dpi=150)
     return path
-
-
-def label_runs(configs):
-    """Returns a label for each configuration: the flags in which they differ."""
-    flags = [config["flags"] for config in configs]
-    differ = [
-        name
-        for name in flags[0]
-        if name != "workdir" and any(f.get(name) != flags[0][name] for f in flags)
-    ]
-    if differ in ([], ["norm"]):
-        return [f["norm"] for f in flags]
-    return [", ".join(f"{name} {f.get(name)}" for name in differ) for f in flags]
 
 
 def _panels(rows):

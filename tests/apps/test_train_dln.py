@@ -1,5 +1,7 @@
 import json
 
+import numpy as np
+
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import error_of, run_app
 
@@ -36,6 +38,18 @@ def test_all_probes_measure_at_their_steps_and_change_nothing(tmp_path):
         assert list((probed / name).glob("events.out.tfevents.*"))
     metrics = [(run / "metrics.jsonl").read_bytes() for run in (plain, probed)]
     assert metrics[0] == metrics[1]
+
+
+def test_xla_changes_no_loss_beyond_rounding(tmp_path):
+    losses = []
+    for xla in ("on", "off"):
+        workdir = tmp_path / xla
+        arguments = ("--norm=l1", f"--xla={xla}", "--metrics_every=1", "--steps=20")
+        done = run_app("train_dln", *arguments, f"--workdir={workdir}")
+        assert done.returncode == 0, done.stderr
+        losses.append([r["loss"] for r in json_lines.read(workdir / "metrics.jsonl")])
+    assert len(losses[0]) == 20
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 def test_a_diverging_run_keeps_valid_records(tmp_path):

@@ -2,7 +2,9 @@ import json
 
 import pytest
 
-from keras_bnsmooth.figures.training_curves import draw_training_curves, label_runs
+from keras_bnsmooth.figures.landscape import draw_landscape
+from keras_bnsmooth.figures.runs import label_runs
+from keras_bnsmooth.figures.training_curves import draw_training_curves
 from keras_bnsmooth.records import json_lines
 
 
@@ -61,8 +63,25 @@ def test_labels_are_the_flags_in_which_runs_differ():
 
 
 def test_a_directory_without_records_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"no run directory: it has no config\.json"):
+    with pytest.raises(ValueError, match=r"it has no config\.json"):
         draw_training_curves(tmp_path)
     run = save_run(tmp_path / "a", [])
     with pytest.raises(ValueError, match=r"it has no metrics\.jsonl"):
         draw_training_curves(run)
+
+
+def test_landscapes_are_drawn_with_what_is_not_a_number(tmp_path):
+    run = save_run(tmp_path / "a", [])
+    for step, beta in ((0, 2.0), (50, float("nan"))):
+        json_lines.append(
+            run / "landscape.jsonl",
+            {
+                "step": step,
+                "beta": beta,
+                "losses": [1.0, 2.0],
+                "gradient_distances": [0.1, beta],
+            },
+        )
+    assert draw_landscape(run, run, path=tmp_path / "landscape.png").exists()
+    with pytest.raises(ValueError, match=r"it has no landscape\.jsonl"):
+        draw_landscape(save_run(tmp_path / "b", []), path=tmp_path / "b.png")

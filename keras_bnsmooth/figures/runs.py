@@ -1,0 +1,33 @@
+"""What figures know of the runs that they draw."""
+
+import json
+
+
+def read_configs(runs, *records):
+    """Returns the configurations of run directories, which must hold the records.
+
+    Args:
+        runs: Paths.
+        *records: Names of files, such as `"metrics.jsonl"`.
+
+    Raises:
+        ValueError: A directory is not that of a run, or lacks a record.
+    """
+    for run in runs:
+        for name in ("config.json", *records):
+            if not (run / name).exists():
+                raise ValueError(f"{run} is no such run directory: it has no {name}.")
+    return [json.loads((run / "config.json").read_text()) for run in runs]
+
+
+def label_runs(configs):
+    """Returns a label for each configuration: the flags in which they differ."""
+    flags = [config["flags"] for config in configs]
+    differ = [
+        name
+        for name in flags[0]
+        if name != "workdir" and any(f.get(name) != flags[0][name] for f in flags)
+    ]
+    if differ in ([], ["norm"]):
+        return [f["norm"] for f in flags]
+    return [", ".join(f"{name} {f.get(name)}" for name in differ) for f in flags]
