@@ -65,6 +65,7 @@ def build(loss):
 def main():
     """Trains and draws the training curve."""
     keras.config.set_floatx(FLAGS.dtype)
+    keras.config.set_dtype_policy(FLAGS.dtype)
     x, y = data.linear_teacher(FLAGS.samples, FLAGS.dim, FLAGS.seed, FLAGS.dtype)
     loss = models.SquaredError(FLAGS.reduction)
     scale = loss.scale_to_full_sum(FLAGS.samples, FLAGS.dim)

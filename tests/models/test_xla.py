@@ -17,10 +17,12 @@ Y = RNG.integers(0, 10, (STEPS, 32))
 def float64():
     """In float32 the losses of a normalized VGG tell nothing after a few steps: they
     part as fast when a weight changes by one unit of rounding, with or without XLA."""
-    before = keras.config.floatx()
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
-    keras.config.set_floatx(before)
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
 
 
 def losses(norm, jit_compile):
