@@ -21,12 +21,17 @@ def read_configs(runs, *records):
 
 
 def label_runs(configs):
-    """Returns a label for each configuration: the flags in which they differ."""
+    """Returns a label for each configuration: the flags in which they differ.
+
+    Where a run is written and how often it is measured does not tell runs apart.
+    """
     flags = [config["flags"] for config in configs]
     differ = [
         name
         for name in flags[0]
-        if name != "workdir" and any(f.get(name) != flags[0][name] for f in flags)
+        if name != "workdir"
+        and not name.endswith("_every")
+        and any(f.get(name) != flags[0][name] for f in flags)
     ]
     if differ in ([], ["norm"]):
         return [f["norm"] for f in flags]
