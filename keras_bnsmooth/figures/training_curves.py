@@ -43,7 +43,7 @@ def draw_training_curves(*runs, path=None, labels=None):
         figure.legend(
             *axes.get_legend_handles_labels(),
             loc="outside lower center",
-            ncols=min(len(runs), 7),
+            ncols=min(len(runs), 3 * len(panels)),
         )
     figure.suptitle(configs[0].get("provenance", ""), fontsize="small")
     path = path or runs[0] / "training_curves.png"
