@@ -1,0 +1,170 @@
+"""The runs that the paper's figures and claims need, at three sizes.
+
+demo     a toy of everything: embedded data, small networks, minutes on two CPU cores
+cpu      the DLN at the paper's size; the VGG with the paper's schedule on CIFAR-10,
+         at an eighth of the full width: hours on two CPU cores
+paper    both at full size, three seeds: for a GPU
+"""
+
+import dataclasses
+
+REDUCTIONS = ("sum_mean", "sum_sum")
+VGG_NORMS = ("none", "bn", "noisy_bn", "noise", "l1", "l2", "linf")
+# The noise alone makes the DLN diverge at once, see BUILD.md.
+DLN_NORMS = ("none", "bn", "noisy_bn", "l1", "l2", "linf")
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedRun:
+    """A run to be made.
+
+    Attributes:
+        program: Module of the program, `"apps.train_vgg"` or `"apps.train_dln"`.
+        flags: Dict from flag to value, without the run directory.
+        name: Of the run directory.
+    """
+
+    program: str
+    flags: dict
+    name: str
+
+    def arguments(self, folder):
+        """Returns the command as a list, after the Python interpreter."""
+        flags = {**self.flags, "workdir": f"{folder}/{self.name}"}
+        return ["-m", self.program, *(f"--{k}={v}" for k, v in flags.items())]
+
+    def command(self, folder):
+        """Returns the command as a person types it."""
+        return " ".join(["python", *self.arguments(folder)])
+
+    @property
+    def steps(self):
+        """Training steps."""
+        return self.flags["steps"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A set of runs.
+
+    Attributes:
+        name: As in `--preset`.
+        runs: List of `PlannedRun`, the most telling ones first.
+        cost: One line that says how long they take, on what, and how much they write.
+    """
+
+    name: str
+    runs: list
+    cost: str
+
+
+def _vgg(norm, seed, learning_rate=0.1, *, probes, **flags):
+    at = "" if learning_rate == 0.1 else f"_lr{learning_rate}"
+    return PlannedRun(
+        "apps.train_vgg",
+        {
+            "norm": norm,
+            **flags,
+            "seed": seed,
+            "learning_rate": learning_rate,
+            **probes,
+        },
+        f"vgg_{norm}{at}_seed{seed}",
+    )
+
+
+def _dln(norm, reduction, seed, *, probes, **flags):
+    return PlannedRun(
+        "apps.train_dln",
+        {
+            "norm": norm,
+            "reduction": reduction,
+            **flags,
+            "seed": seed,
+            "learning_rate": 1e-6,
+            **probes,
+        },
+        f"dln_{reduction}_{norm}_seed{seed}",
+    )
+
+
+def _every(probe, random, ics, activations):
+    return {
+        "probe_every": probe,
+        "random_probe_every": random,
+        "ics_every": ics,
+        "activations_every": activations,
+    }
+
+
+def _all(vgg, dln, vgg_seeds, dln_seeds, vgg_probes, dln_probes):
+    """All runs of a preset; every norm of seed 0 before the other seeds."""
+    runs = []
+    for seed in range(max(vgg_seeds("none"), dln_seeds)):
+        runs += [
+            _vgg(norm, seed, probes=vgg_probes, **vgg)
+            for norm in VGG_NORMS
+            if seed < vgg_seeds(norm)
+        ]
+        runs += [
+            _dln(norm, reduction, seed, probes=dln_probes, **dln)
+            for reduction in REDUCTIONS
+            for norm in DLN_NORMS
+            if seed < dln_seeds
+        ]
+    # Figure 1 of the paper has a larger learning rate too; no landscape is asked of it.
+    never = _every(0, 0, 0, 0)
+    runs += [_vgg(norm, 0, 0.5, probes=never, **vgg) for norm in ("none", "bn")]
+    return runs
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "demo",
+            _all(
+                vgg={
+                    "dataset": "digits",
+                    "depth": 11,
+                    "width": 8,
+                    "steps": 300,
+                    "metrics_every": 10,
+                    "test_every": 50,
+                },
+                dln={"steps": 1000, "metrics_every": 20},
+                vgg_seeds=lambda norm: 1,
+                dln_seeds=1,
+                vgg_probes=_every(10, 50, 20, 20),
+                dln_probes=_every(20, 100, 40, 40),
+            ),
+            "21 short runs on embedded data: minutes on two CPU cores, 30 MB.",
+        ),
+        Preset(
+            "cpu",
+            _all(
+                vgg={"dataset": "cifar10", "depth": 16, "width": 8, "steps": 15_000},
+                dln={"steps": 10_000},
+                vgg_seeds=lambda norm: 1,
+                dln_seeds=3,
+                vgg_probes=_every(100, 500, 250, 500),
+                dln_probes=_every(100, 500, 250, 500),
+            ),
+            "45 runs: about four hours on two CPU cores (--jobs=2), 150 MB; needs "
+            "CIFAR-10.",
+        ),
+        Preset(
+            "paper",
+            _all(
+                vgg={"dataset": "cifar10", "depth": 16, "width": 64, "steps": 15_000},
+                dln={"steps": 10_000},
+                vgg_seeds=lambda norm: 3,
+                dln_seeds=3,
+                vgg_probes=_every(50, 500, 500, 500),
+                dln_probes=_every(50, 500, 250, 500),
+            ),
+            "59 runs at full width, three seeds: for a GPU, not yet timed; needs "
+            "CIFAR-10.",
+        ),
+    )
+}
