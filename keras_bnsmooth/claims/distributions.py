@@ -8,27 +8,27 @@ from keras_bnsmooth.claims.statistics import covariate_shift, distribution_shift
 _LP = ("l1", "l2", "linf")
 
 
+def _shift_ratios(runs, norm, successive):
+    """Shifts of the mean and of the variance: a norm over the standard network."""
+    shift, standard = (
+        np.array(distribution_shift(runs[name], successive)) for name in (norm, "none")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return shift / standard
+
+
 def _shift_factor(runs):
-    """The factor, upwards or downwards, between the shifts of two networks."""
-    shifts = [
-        np.log(distribution_shift(run, successive=False)) for run in runs.values()
-    ]
-    return float(np.exp(np.max(np.abs(shifts[0] - shifts[1]))))
+    """The larger of the two factors, upwards or downwards, between the networks."""
+    with np.errstate(divide="ignore"):
+        logs = np.log(_shift_ratios(runs, "bn", successive=False))
+    return np.exp(np.max(np.abs(logs)))
 
 
 def _least_shift_ratio(norms, successive):
-    """The least of the ratios to the standard network, of mean and variance."""
-
-    def measure(runs):
-        standard = np.array(distribution_shift(runs["none"], successive))
-        return min(
-            float(
-                np.min(np.array(distribution_shift(runs[norm], successive)) / standard)
-            )
-            for norm in norms
-        )
-
-    return measure
+    """The least ratio to the standard network, over norms, of mean and variance."""
+    return lambda runs: np.min(
+        [_shift_ratios(runs, norm, successive) for norm in norms]
+    )
 
 
 def _median_shift_ratio(quantity):

@@ -44,6 +44,8 @@ def _noise_share(runs):
     if runs["noise"].diverged:
         return 0.0
     gain = at_the_end(runs["none"], "accuracy") - _CHANCE
+    if gain < 0.05:
+        return np.nan  # the standard network did not train either
     return (at_the_end(runs["noise"], "accuracy") - _CHANCE) / gain
 
 

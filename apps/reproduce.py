@@ -1,0 +1,138 @@
+"""Reproduces the paper: makes the runs, draws the figures and writes the report.
+
+    python -m apps.reproduce                        # a toy of it, in minutes
+    python -m apps.reproduce --preset=cpu --jobs=2  # hours on two CPU cores
+    python -m apps.reproduce --from=saved_results   # no runs: figures and report alone
+
+Runs that are there are not made again and those that were stopped go on, so the same
+command can be stopped and started as often as one likes. The runs of a preset lie in
+`OUTPUT/PRESET`, figures and report in `OUTPUT/PRESET_report`.
+"""
+
+import os
+from pathlib import Path
+
+from absl import flags
+
+from apps import program
+from apps.local_engine import Job, run_jobs
+from apps.presets import PRESETS
+from keras_bnsmooth.claims import judge_all
+from keras_bnsmooth.figures.paper import FIGURES, MissingRunsError
+from keras_bnsmooth.records.runs import read_runs
+from keras_bnsmooth.report import ledger
+from keras_bnsmooth.report.page import DrawnFigure, write_page
+from keras_bnsmooth.report.theorems import read_theorems
+from keras_bnsmooth.training.environment import command_line
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_enum("preset", "demo", list(PRESETS), "Which runs to make.")
+flags.DEFINE_string("output", "runs", "Folder for runs, figures and report.")
+flags.DEFINE_string(
+    "from", None, "Make no runs; draw and judge those in this --output folder."
+)
+flags.DEFINE_integer("jobs", 1, "Runs to make at the same time.", lower_bound=1)
+
+
+def make_runs(preset, folder):
+    """Makes the runs of a preset that are not there; returns those that failed."""
+    there = [run for run in preset.runs if (folder / run.name / "result.json").exists()]
+    missing = [run for run in preset.runs if run not in there]
+    minutes = sum(run.minutes for run in missing)
+    print(
+        f"{preset.name}: {len(preset.runs)} runs in {folder}, {len(there)} of them "
+        f"there. The others take about {minutes / min(FLAGS.jobs, 2) / 60:.1f} hours "
+        f"on {preset.where} and need {preset.needs}.",
+        flush=True,
+    )
+    if FLAGS.jobs < (os.cpu_count() or 1) and preset.where.startswith("two CPU"):
+        print("Small networks leave cores idle: --jobs=2 is faster.", flush=True)
+    jobs = [Job(run.name, run.arguments(folder), run.minutes) for run in missing]
+    return run_jobs(jobs, FLAGS.jobs, sum(run.minutes for run in there))
+
+
+def draw_figures(preset, runs, folder):
+    """Draws what can be drawn, and says of the rest which command makes its runs."""
+    drawn = []
+    for figure in FIGURES:
+        name = f"Figure {figure.number}"
+        path = folder / f"figure_{figure.number:02d}.png"
+        try:
+            figure.draw(runs).savefig(path, dpi=150)
+            drawn.append(DrawnFigure(name, figure.title, figure.caption(runs), path))
+        except MissingRunsError as error:
+            path.unlink(missing_ok=True)
+            problem = _with_commands(error, preset)
+            print(f"{name} is not drawn: {problem}")
+            drawn.append(DrawnFigure(name, figure.title, "", None, problem))
+    return drawn
+
+
+def _with_commands(error, preset):
+    """The error with the first command that makes what is lacking."""
+    commands = [
+        run.command(f"runs/{preset.name}")
+        for lacking in error.lacking
+        for run in preset.runs
+        if (lacking["network"] in run.program)
+        and all(run.flags.get(k) == v for k, v in lacking.items() if k != "network")
+    ]
+    if not commands:
+        return str(error)
+    return f"{error}; first `{commands[0]}`"
+
+
+def report(preset, folder):
+    """Reads the runs, draws the figures, judges the claims and writes the page."""
+    runs = read_runs(folder)
+    for line in runs.problems:
+        print(f"Left out: {line}")
+    output = folder.with_name(f"{folder.name}_report")
+    output.mkdir(parents=True, exist_ok=True)
+    figures = draw_figures(preset, runs, output)
+    judgements = judge_all(runs)
+    print(ledger.text_table(judgements))
+    page = output / "report.html"
+    write_page(
+        page,
+        title=f"How does batch normalization help optimization? ({preset.name})",
+        command=command_line(),
+        runs=runs,
+        judgements=judgements,
+        figures=figures,
+        theorems=read_theorems(folder.parent / "theory"),
+    )
+    counts = ledger.counts(judgements).items()
+    print(", ".join(f"{count} {verdict}" for verdict, count in counts) + ".")
+    print(f"{page} is the report.")
+
+
+def main():
+    """Makes runs unless told not to, then reports on them."""
+    source = FLAGS["from"].value
+    if source is not None:
+        folders = [
+            (preset, Path(source) / preset.name)
+            for preset in PRESETS.values()
+            if (Path(source) / preset.name).is_dir()
+        ]
+        if not folders:
+            raise ValueError(
+                f"--from={source} holds none of the folders {', '.join(PRESETS)}; pass "
+                "the --output of an earlier command, such as saved_results."
+            )
+        for preset, folder in folders:
+            report(preset, folder)
+        return
+    preset = PRESETS[FLAGS.preset]
+    folder = Path(FLAGS.output) / preset.name
+    folder.mkdir(parents=True, exist_ok=True)
+    failed = make_runs(preset, folder)
+    for name, line in failed.items():
+        print(f"{name} failed: {line}")
+    report(preset, folder)
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,1 @@
+"""The report: ledger of claims, figures and runs on one page."""
