@@ -48,10 +48,10 @@ def run_jobs(jobs, at_once=1, done_minutes=0.0):
         "TF_NUM_INTRAOP_THREADS": str(threads),
     }
     failed = {}
-    processes = set()
+    processes, stop = set(), threading.Event()
     with ThreadPoolExecutor(at_once) as pool:
         futures = {
-            pool.submit(_run, job, environment, progress, processes): job
+            pool.submit(_run, job, environment, progress, processes, stop): job
             for job in jobs
         }
         try:
@@ -60,6 +60,7 @@ def run_jobs(jobs, at_once=1, done_minutes=0.0):
                 if last_line is not None:
                     failed[futures[future].name] = last_line
         except BaseException:
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             for process in list(processes):
                 process.terminate()
@@ -67,7 +68,7 @@ def run_jobs(jobs, at_once=1, done_minutes=0.0):
     return failed
 
 
-def _run(job, environment, progress, processes):
+def _run(job, environment, progress, processes, stop):
     """Runs one job; returns its last line if it failed, else None."""
     process = subprocess.Popen(
         [sys.executable, *job.arguments],
@@ -78,6 +79,8 @@ def _run(job, environment, progress, processes):
         errors="replace",
     )
     processes.add(process)
+    if stop.is_set():  # it was started while the others were being ended
+        process.terminate()
     lines = collections.deque(maxlen=1)
     with process:
         for line in process.stdout:

@@ -73,7 +73,7 @@ def _with_commands(error, preset):
     """The error with the first command that makes what is lacking."""
     commands = [
         run.command(f"runs/{preset.name}")
-        for lacking in error.lacking
+        for lacking in error.missing
         for run in preset.runs
         if (lacking["network"] in run.program)
         and all(run.flags.get(k) == v for k, v in lacking.items() if k != "network")
