@@ -3,12 +3,11 @@
 from keras_bnsmooth.figures.styles import STYLES
 
 _SEEDS = "Lines are medians over seeds, in the range of the seeds. "
-_PLAIN = {"l1": "ℓ1", "l2": "ℓ2", "linf": "ℓ∞"}
 
 
 def norm_name(norm):
     """The name of a normalization in plain text."""
-    return _PLAIN.get(norm, STYLES[norm].label)
+    return norm if norm.startswith("l") else STYLES[norm].label
 
 
 def describe(runs, settings, norms, record="metrics"):
@@ -63,7 +62,7 @@ def _network(run):
         )
     else:
         network = (
-            f"DLN, {flags.get('depth')} layers of {flags.get('dim')} × "
+            f"DLN, {flags.get('depth')} layers of {flags.get('dim')} x "
             f"{flags.get('dim')}, {flags.get('samples'):,} samples, full batch"
         )
     return f"{network}, {run.steps:,} steps, learning rate {run.learning_rate:g}"

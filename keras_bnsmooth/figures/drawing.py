@@ -30,7 +30,7 @@ def draw_line(axes, records, quantity, style, **arguments):
     """
     steps, values = over_seeds(records, quantity)
     median, low, high = summarize(values)
-    axes.plot(steps, median, **({"label": style.label} | style.line | arguments))
+    axes.plot(steps, median, **(style.line | arguments))
     if len(records) > 1:
         axes.fill_between(
             steps, low, high, color=style.color, alpha=0.15, linewidth=0, zorder=1

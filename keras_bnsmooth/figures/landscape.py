@@ -14,7 +14,7 @@ from keras_bnsmooth.figures.drawing import (
     new_figure,
     over_steps,
 )
-from keras_bnsmooth.figures.runs import label_runs, read_configs, style_runs
+from keras_bnsmooth.figures.runs import read_configs, style_runs
 from keras_bnsmooth.figures.settings import DLN, VGG
 from keras_bnsmooth.figures.styles import STYLES
 from keras_bnsmooth.records import json_lines
@@ -130,30 +130,32 @@ def resolved(records):
     ]
 
 
-def describe_unresolved(runs, settings, norms):
-    """Returns a sentence on what the bands leave out, or nothing."""
-    shares = {}
+def describe_unresolved(
+    runs, settings, norms, quantities=("losses", "gradient_distances")
+):
+    """Returns a sentence on what is left out of each quantity, or nothing."""
+    return "".join(
+        _describe_unresolved(runs, settings, norms, quantity) for quantity in quantities
+    )
+
+
+def _describe_unresolved(runs, settings, norms, quantity):
+    shares = []
     for setting in settings:
         for norm in norms:
             records = resolved(setting.records(runs, norm, "landscape"))
-            values = np.concatenate(
-                [
-                    np.stack([record["losses"], record["gradient_distances"]], axis=-1)
-                    for record in records
-                ]
-            )
-            lost = 1 - np.isfinite(values).mean((0, 1))
-            for quantity, share in zip(("losses", "distances"), lost, strict=True):
-                if share:
-                    of = " ".join(
-                        filter(None, [captions.norm_name(norm), setting.reduction])
-                    )
-                    shares.setdefault(quantity, []).append(f"{of} {share:.0%}")
-    reasons = {"losses": "not finite", "distances": "not finite or may be rounding"}
-    return "".join(
-        f"Left out are {quantity} that are {reasons[quantity]} ({', '.join(of)}). "
-        for quantity, of in shares.items()
-    )
+            values = np.concatenate([record[quantity] for record in records])
+            share = 1 - np.isfinite(values).mean()
+            if share:
+                name = [setting.network.upper(), captions.norm_name(norm)]
+                name += [setting.reduction] if setting.reduction else []
+                shares.append(f"{' '.join(name)} {share:.1%}")
+    what = {
+        "losses": "Losses that are not finite",
+        "gradient_distances": "Changes of the gradient that are not finite, or may "
+        "be rounding,",
+    }[quantity]
+    return f"{what} are left out: {', '.join(shares)}. " if shares else ""
 
 
 def _step_sizes(runs, setting):

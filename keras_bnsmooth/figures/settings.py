@@ -12,12 +12,14 @@ class Setting:
         reduction: Of the DLN's squared error, else None.
         title: Over its panels.
         loss: Label of an axis with its loss.
+        learning_rate: None takes the one that most runs have.
     """
 
     network: str
     reduction: str | None
     title: str
     loss: str
+    learning_rate: float | None = None
 
     def runs(self, runs, norm, record="metrics"):
         """Returns the runs of a norm that have the record, in the order of seeds.
@@ -27,7 +29,12 @@ class Setting:
             norm: Normalization.
             record: Its name.
         """
-        selected = runs.select(self.network, norm, reduction=self.reduction)
+        selected = runs.select(
+            self.network,
+            norm,
+            reduction=self.reduction,
+            learning_rate=self.learning_rate,
+        )
         return [run for run in selected if run.has(record)]
 
     def records(self, runs, norm, record):

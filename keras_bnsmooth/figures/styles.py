@@ -17,6 +17,7 @@ class Style:
         dashes: Matplotlib's `linestyle`.
         hatch: Of bands.
         opacity: Of the filling of bands.
+        marker: On lines, at every tenth of their length; none if empty.
     """
 
     label: str
@@ -24,11 +25,18 @@ class Style:
     dashes: str | tuple
     hatch: str
     opacity: float = 0.3
+    marker: str = ""
 
     @property
     def line(self):
         """Arguments for a line."""
-        return {"color": self.color, "linestyle": self.dashes}
+        return {
+            "color": self.color,
+            "linestyle": self.dashes,
+            "marker": self.marker,
+            "markersize": 4,
+            "markevery": 0.1,
+        }
 
     @property
     def band(self):
