@@ -1,20 +1,175 @@
 """The loss landscape along the gradient over training (figures 4 and 9)."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from keras_bnsmooth.figures.runs import label_runs, read_configs
+from keras_bnsmooth.figures import captions
+from keras_bnsmooth.figures.drawing import (
+    band_entries,
+    draw_band,
+    draw_line,
+    finish,
+    new_figure,
+    over_steps,
+)
+from keras_bnsmooth.figures.runs import read_configs, style_runs
+from keras_bnsmooth.figures.settings import DLN, VGG
 from keras_bnsmooth.figures.styles import STYLES
 from keras_bnsmooth.records import json_lines
 
-_HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx", "||||", "----")
+NORMS = ("none", "bn")
+EDGE_OF_STABILITY = (
+    "The thin line is 2 / learning rate: where beta is above it, gradient descent is "
+    "beyond the edge of stability (Cohen et al., 2021)."
+)
+_EDGE = {"color": "#666666", "linewidth": 0.8, "linestyle": "-"}
+
+
+def draw_vgg(runs):
+    """Draws figure 4: loss band, gradient band and beta of the VGG, side by side.
+
+    Args:
+        runs: A `RunSet`.
+    """
+    return _draw(runs, [VGG])
+
+
+def draw_dln(runs):
+    """Draws figure 9: the same of the DLN, a row for each reduction."""
+    return _draw(runs, DLN)
+
+
+def caption_vgg(runs):
+    """Returns the caption of figure 4."""
+    return _caption(runs, [VGG])
+
+
+def caption_dln(runs):
+    """Returns the caption of figure 9."""
+    return f"{_caption(runs, DLN)} {EDGE_OF_STABILITY}"
+
+
+def _draw(runs, settings):
+    figure = new_figure(11, 0.8 + 2.8 * len(settings))
+    rows = figure.subfigures(len(settings), 1, squeeze=False)[:, 0]
+    for row, setting in zip(rows, settings, strict=True):
+        loss, gradient, beta = panels = row.subplots(1, 3)
+        for norm in NORMS:
+            records = resolved(setting.records(runs, norm, "landscape"))
+            _draw_panels(panels, records, STYLES[norm])
+        label_loss(loss, "(a) loss landscape", setting)
+        label_gradient(gradient, "(b) gradient predictiveness")
+        label_beta(beta, "(c) effective β-smoothness", runs, setting)
+        row.suptitle(setting.title, fontsize="medium")
+    styles = [STYLES[norm] for norm in NORMS]
+    return finish(
+        figure,
+        band_entries(styles) + edge_entries(settings),
+        captions.describe(runs, settings, NORMS, "landscape"),
+    )
+
+
+def _caption(runs, settings):
+    return (
+        "At a training step, the range of (a) the loss and (b) the l2 change of the "
+        "gradient over steps of "
+        f"{_step_sizes(runs, settings[0])} in the direction of the gradient; "
+        "(c) effective beta-smoothness, the largest change of the gradient over the "
+        "distance moved. "
+        + captions.describe_seeds(runs, settings, NORMS, "landscape")
+        + describe_unresolved(runs, settings, NORMS)
+        + captions.describe_ends(runs, settings, NORMS)
+        + captions.describe(runs, settings, NORMS, "landscape")
+    )
+
+
+def _draw_panels(panels, records, style):
+    """Draws the three quantities of one network."""
+    loss, gradient, beta = panels
+    draw_band(loss, records, "losses", style)
+    draw_band(gradient, records, "gradient_distances", style)
+    draw_line(beta, records, "beta", style)
+
+
+def label_loss(axes, title, setting):
+    """Sets up axes of a loss band."""
+    over_steps(axes, title, setting.loss, "log")
+
+
+def label_gradient(axes, title):
+    """Sets up axes of a band of gradient distances."""
+    over_steps(axes, title, r"$\ell_2$ change of the gradient", "log")
+
+
+def label_beta(axes, title, runs, setting):
+    """Sets up axes of beta; with the edge of stability for full-batch training."""
+    over_steps(axes, title, "β", "log")
+    if setting.network == "dln":
+        learning_rate = setting.runs(runs, NORMS[0])[0].learning_rate
+        axes.axhline(2 / learning_rate, **_EDGE)
+
+
+def edge_entries(settings):
+    """Returns the legend's entry for the edge of stability, where it is drawn."""
+    full_batch = any(setting.network == "dln" for setting in settings)
+    return [(Line2D([], [], **_EDGE), "2 / learning rate")] if full_batch else []
+
+
+def resolved(records):
+    """Returns the records with NaN for gradient distances that may be rounding."""
+    return [
+        record
+        | {
+            "gradient_distances": np.where(
+                record["resolved"], record["gradient_distances"], np.nan
+            )
+        }
+        for record in records
+    ]
+
+
+def describe_unresolved(
+    runs, settings, norms, quantities=("losses", "gradient_distances")
+):
+    """Returns a sentence on what is left out of each quantity, or nothing."""
+    return "".join(
+        _describe_unresolved(runs, settings, norms, quantity) for quantity in quantities
+    )
+
+
+def _describe_unresolved(runs, settings, norms, quantity):
+    shares = []
+    for setting in settings:
+        for norm in norms:
+            records = resolved(setting.records(runs, norm, "landscape"))
+            values = np.concatenate([record[quantity] for record in records])
+            share = 1 - np.isfinite(values).mean()
+            if share:
+                name = [setting.network.upper(), captions.norm_name(norm)]
+                name += [setting.reduction] if setting.reduction else []
+                shares.append(f"{' '.join(name)} {share:.1%}")
+    what = {
+        "losses": "Losses that are not finite",
+        "gradient_distances": "Changes of the gradient that are not finite, or may "
+        "be rounding,",
+    }[quantity]
+    return f"{what} are left out: {', '.join(shares)}. " if shares else ""
+
+
+def _step_sizes(runs, setting):
+    """The range of step sizes, in multiples of the learning rate."""
+    record = setting.records(runs, NORMS[0], "landscape")[0]
+    low, high = (
+        extreme(record["step_sizes"][0]) / record["learning_rate"][0]
+        for extreme in (np.min, np.max)
+    )
+    return f"{low:.2g} to {high:.2g} learning rates"
 
 
 def draw_landscape(*runs, path):
-    """Draws loss band, gradient-predictiveness band and beta of runs, side by side.
+    """Draws loss band, gradient-predictiveness band and beta of any run directories.
 
     Args:
         *runs: Run directories with `config.json` and `landscape.jsonl`.
@@ -28,27 +183,15 @@ def draw_landscape(*runs, path):
     """
     runs = [Path(run) for run in runs]
     configs = read_configs(runs, "landscape.jsonl")
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
-    loss, gradient, beta = figure.subplots(1, 3)
-    for run, label, style, hatch in zip(
-        runs, label_runs(configs), itertools.cycle(STYLES), itertools.cycle(_HATCHES)
-    ):
-        rows = json_lines.read(run / "landscape.jsonl")
-        steps = [row["step"] for row in rows]
-        for axes, quantity in ((loss, "losses"), (gradient, "gradient_distances")):
-            values = np.array([row[quantity] for row in rows])
-            band = {"color": style["color"], "hatch": hatch, "alpha": 0.35}
-            axes.fill_between(steps, values.min(1), values.max(1), label=label, **band)
-        beta.plot(steps, [row["beta"] for row in rows], label=label, **style)
-    loss.set(title="loss landscape", ylabel="loss, min to max over steps")
-    gradient.set(title="gradient predictiveness", ylabel="l2 change of the gradient")
-    beta.set(title="effective beta-smoothness", ylabel="beta")
-    for axes in (loss, gradient, beta):
-        axes.set(xlabel="step", yscale="log")
-        axes.grid(alpha=0.3)
-    figure.legend(
-        *beta.get_legend_handles_labels(), loc="outside lower center", ncols=7
-    )
-    figure.suptitle(configs[0].get("provenance", ""), fontsize="small")
+    figure = new_figure(13, 3.8)
+    loss, gradient, beta = panels = figure.subplots(1, 3)
+    styles = style_runs(configs)
+    for run, style in zip(runs, styles, strict=True):
+        record = json_lines.read_columns(run / "landscape.jsonl")
+        _draw_panels(panels, resolved([record]), style)
+    over_steps(loss, "loss landscape", "loss, min to max over steps", "log")
+    label_gradient(gradient, "gradient predictiveness")
+    over_steps(beta, "effective β-smoothness", "β", "log")
+    finish(figure, band_entries(styles), configs[0].get("provenance", ""))
     figure.savefig(path, dpi=150)
     return path

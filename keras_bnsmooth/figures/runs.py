@@ -1,6 +1,10 @@
-"""What figures know of the runs that they draw."""
+"""What pictures of any run directories know of them."""
 
+import dataclasses
+import itertools
 import json
+
+from keras_bnsmooth.figures.styles import STYLES
 
 
 def read_configs(runs, *records):
@@ -36,3 +40,20 @@ def label_runs(configs):
     if differ in ([], ["norm"]):
         return [f["norm"] for f in flags]
     return [", ".join(f"{name} {f.get(name)}" for name in differ) for f in flags]
+
+
+def style_runs(configs):
+    """Returns a `Style` for each configuration, labelled by `label_runs`.
+
+    A normalization has its own, unless that would give two runs the same one.
+    """
+    norms = [config["flags"]["norm"] for config in configs]
+    labels = label_runs(configs)
+    if len(set(norms)) == len(norms):
+        styles = [STYLES[norm] for norm in norms]
+    else:
+        styles = itertools.cycle(STYLES.values())
+    return [
+        dataclasses.replace(style, label=label)
+        for style, label in zip(styles, labels, strict=False)
+    ]

@@ -1,23 +1,33 @@
-"""The training curves of runs: loss, and accuracy where there is one."""
+"""The training curves of any runs: loss, and accuracy where there is one."""
 
-import itertools
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from keras_bnsmooth.figures.runs import label_runs, read_configs
-from keras_bnsmooth.figures.styles import STYLES
+from keras_bnsmooth.figures.drawing import (
+    draw_line,
+    finish,
+    line_entries,
+    new_figure,
+    over_steps,
+)
+from keras_bnsmooth.figures.runs import read_configs, style_runs
+from keras_bnsmooth.figures.seeds import measured
 from keras_bnsmooth.records import json_lines
 
+# Titles, names in a record, and scales of the axes.
+_IMAGES = (
+    ("training loss", "loss", "linear"),
+    ("training accuracy", "accuracy", "linear"),
+    ("test accuracy", "test_accuracy", "linear"),
+)
+_REGRESSION = (("squared error over all samples", "squared_error", "log"),)
 
-def draw_training_curves(*runs, path=None, labels=None):
+
+def draw_training_curves(*runs, path=None):
     """Draws the curves of one or several runs into one picture.
 
     Args:
         *runs: Run directories with `config.json` and `metrics.jsonl`.
         path: Of the PNG; None takes `training_curves.png` in the first run.
-        labels: Of the runs; None takes the flags in which they
-            differ.
 
     Returns:
         The path of the picture.
@@ -27,36 +37,18 @@ def draw_training_curves(*runs, path=None, labels=None):
     """
     runs = [Path(run) for run in runs]
     configs = read_configs(runs, "metrics.jsonl")
-    rows = [json_lines.read(run / "metrics.jsonl") for run in runs]
-    labels = labels or label_runs(configs)
-    panels = _panels(rows[0])
-    figure = Figure(figsize=(4.4 * len(panels), 3.4), layout="constrained")
-    for axes, (title, name, scale) in zip(
+    records = [json_lines.read_columns(run / "metrics.jsonl") for run in runs]
+    styles = style_runs(configs)
+    panels = _IMAGES if "test_accuracy" in records[0] else _REGRESSION
+    figure = new_figure(4.4 * len(panels), 3.4)
+    for axes, (title, quantity, scale) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
-        for run_rows, label, style in zip(rows, labels, itertools.cycle(STYLES)):
-            points = [(row["step"], row[name]) for row in run_rows if name in row]
-            axes.plot(*zip(*points, strict=True), label=label, **style)
-        axes.set(title=title, xlabel="step", yscale=scale)
-        axes.grid(alpha=0.3)
-    if len(runs) > 1:
-        figure.legend(
-            *axes.get_legend_handles_labels(),
-            loc="outside lower center",
-            ncols=min(len(runs), 3 * len(panels)),
-        )
-    figure.suptitle(configs[0].get("provenance", ""), fontsize="small")
+        for record, style in zip(records, styles, strict=True):
+            draw_line(axes, [measured(record, quantity)], quantity, style)
+        over_steps(axes, title, yscale=scale)
+    entries = line_entries(styles) if len(runs) > 1 else ()
+    finish(figure, entries, configs[0].get("provenance", ""))
     path = path or runs[0] / "training_curves.png"
     figure.savefig(path, dpi=150)
     return path
-
-
-def _panels(rows):
-    """(title, name in a row, scale of the axis) of what these rows hold."""
-    if any("test_accuracy" in row for row in rows):
-        return [
-            ("training loss", "loss", "linear"),
-            ("training accuracy", "accuracy", "linear"),
-            ("test accuracy", "test_accuracy", "linear"),
-        ]
-    return [("squared error over all samples", "squared_error", "log")]

@@ -69,6 +69,22 @@ def read(path):
     return rows
 
 
+def read_columns(path):
+    """Returns the rows of the file at `path` as columns.
+
+    Returns:
+        Dict from the name of each quantity to an array [rows, ...]. Rows that lack
+        a quantity, such as the test accuracy, have NaN.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A line other than the last one is not JSON.
+    """
+    rows = read(path)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+
 def truncate(path, step):
     """Drops the rows with a `step` beyond `step`, in one atomic replacement.
 

@@ -6,8 +6,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
 from keras_bnsmooth.records import json_lines
 
 # The record of each probe, and the flag that says how often it was made.
@@ -85,25 +83,17 @@ class Run:
 
     @functools.cache  # noqa: B019 - runs live as long as the report
     def record(self, name):
-        """Returns a record as columns.
+        """Returns a record as columns, see `json_lines.read_columns`.
 
         Args:
             name: `"metrics"` or a key of `PROBES`.
-
-        Returns:
-            Dict from the name of each quantity to an array [rows, ...]. Rows that
-            lack a quantity, such as the test accuracy, have NaN.
 
         Raises:
             ValueError: The run has no such record.
         """
         if not self.has(name):
             raise ValueError(f"{self.path}: there is no {name}.jsonl.")
-        rows = json_lines.read(self.path / f"{name}.jsonl")
-        names = dict.fromkeys(name for row in rows for name in row)
-        return {
-            name: np.array([row.get(name, np.nan) for row in rows]) for name in names
-        }
+        return json_lines.read_columns(self.path / f"{name}.jsonl")
 
     def _holds(self, name):
         return (self.path / name).exists()

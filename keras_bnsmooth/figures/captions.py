@@ -1,0 +1,81 @@
+"""What captions say of the runs that a figure shows."""
+
+from keras_bnsmooth.figures.styles import STYLES
+
+_SEEDS = "Lines are medians over seeds, in the range of the seeds. "
+
+
+def norm_name(norm):
+    """The name of a normalization in plain text."""
+    return norm if norm.startswith("l") else STYLES[norm].label
+
+
+def describe(runs, settings, norms, record="metrics"):
+    """Returns a line for each setting: network, data, schedule and seeds.
+
+    Args:
+        runs: A `RunSet`.
+        settings: The `Setting` that the figure shows.
+        norms: The normalizations that it shows.
+        record: The record that it is drawn from.
+    """
+    lines = {}
+    for setting in settings:
+        by_norm = {norm: setting.runs(runs, norm, record) for norm in norms}
+        by_norm = {norm: shown for norm, shown in by_norm.items() if shown}
+        first = next(iter(by_norm.values()))[0]
+        # Both reductions of the DLN are the same line where their seeds are.
+        lines[f"{_network(first)}; {_seeds(by_norm)}."] = None
+    return " ".join(lines)
+
+
+def describe_seeds(runs, settings, norms, record="metrics"):
+    """Returns what lines mean where there are several seeds, else nothing."""
+    several = any(
+        len(setting.runs(runs, norm, record)) > 1
+        for setting in settings
+        for norm in norms
+    )
+    return _SEEDS if several else ""
+
+
+def describe_ends(runs, settings, norms):
+    """Returns a sentence on each run that diverged, or nothing."""
+    return "".join(
+        f"{norm_name(norm)} (seed {run.seed}) diverged within "
+        f"{run.result.get('step', 0):,} steps. "
+        for setting in settings
+        for norm in norms
+        for run in setting.runs(runs, norm)
+        if run.diverged
+    )
+
+
+def _network(run):
+    flags = run.config["flags"]
+    if run.network == "vgg":
+        augmented = ", augmented" if flags.get("augment") else ""
+        network = (
+            f"VGG-{flags.get('depth')}, width {flags.get('width')}, on "
+            f"{run.config.get('provenance', flags.get('dataset'))}{augmented}, "
+            f"batch {flags.get('batch_size')}"
+        )
+    else:
+        network = (
+            f"DLN, {flags.get('depth')} layers of {flags.get('dim')} x "
+            f"{flags.get('dim')}, {flags.get('samples'):,} samples, full batch"
+        )
+    return f"{network}, {run.steps:,} steps, learning rate {run.learning_rate:g}"
+
+
+def _seeds(by_norm):
+    seeds = {norm: [run.seed for run in shown] for norm, shown in by_norm.items()}
+    if len({tuple(numbers) for numbers in seeds.values()}) == 1:
+        return _numbers(next(iter(seeds.values())))
+    return "; ".join(
+        f"{norm_name(norm)} {_numbers(numbers)}" for norm, numbers in seeds.items()
+    )
+
+
+def _numbers(seeds):
+    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
