@@ -18,7 +18,8 @@ from apps import program
 from apps.local_engine import Job, run_jobs
 from apps.presets import PRESETS
 from keras_bnsmooth.claims import judge_all
-from keras_bnsmooth.figures.paper import FIGURES, MissingRunsError
+from keras_bnsmooth.figures.needs import MissingRunsError
+from keras_bnsmooth.figures.paper import FIGURES
 from keras_bnsmooth.records.runs import read_runs
 from keras_bnsmooth.report import ledger
 from keras_bnsmooth.report.page import DrawnFigure, write_page

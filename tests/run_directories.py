@@ -75,7 +75,9 @@ def _records(network, norm, steps):
     return {
         "metrics": (
             range(METRICS_EVERY, steps + 1, METRICS_EVERY),
-            _accuracies if network == "vgg" else lambda step: {"squared_error": 10.0},
+            _accuracies
+            if network == "vgg"
+            else lambda step: {"loss": 1.0, "squared_error": 10.0},
         ),
         "landscape": (probed, _landscape),
         "landscape_random": (probed, _landscape),

@@ -19,8 +19,8 @@ def arrays(**changes):
 
 def test_digits_need_no_download():
     digits = data.load("digits")
-    assert digits.x_train.shape == (1437, 8, 8, 1)
-    assert digits.x_test.shape == (360, 8, 8, 1)
+    assert digits.x_train.shape == (1437, 32, 32, 1)
+    assert digits.x_test.shape == (360, 32, 32, 1)
     assert set(digits.y_train) == set(digits.y_test) == set(range(10))
 
 
