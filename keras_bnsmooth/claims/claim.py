@@ -39,12 +39,10 @@ class Rule:
         return UNDECIDED
 
     def __str__(self):
-        more, less = "at least", "at most"
-        if self.borne_out < self.not_borne_out:
-            more, less = less, more
+        more, less = ("≥", "≤") if self.borne_out > self.not_borne_out else ("≤", "≥")
         return (
-            f"borne out if {more} {self.borne_out:g}, not borne out if {less} "
-            f"{self.not_borne_out:g}, with every seed; undecided otherwise"
+            f"borne out if {more} {self.borne_out:g}; "
+            f"not borne out if {less} {self.not_borne_out:g}"
         )
 
 

@@ -69,7 +69,7 @@ def text_table(judgements):
             judgement.claim.name
             + (f" [{judgement.reduction}]" if judgement.reduction else ""),
             value_text(judgement) if judgement.values else f"lacks {judgement.lacking}",
-            str(judgement.claim.rule).partition(",")[0],
+            str(judgement.claim.rule),
         )
         for judgement in judgements
     ]

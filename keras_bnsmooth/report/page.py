@@ -78,7 +78,7 @@ def write_page(path, *, title, command, runs, judgements, figures, theorems=None
 
 def _groups(judgements):
     """[(title, judgements)], by network."""
-    titles = {"vgg": "VGG on CIFAR-10", "dln": "25-layer deep linear network"}
+    titles = {"vgg": "VGG", "dln": "Deep linear network"}
     return [
         (title, [one for one in judgements if one.claim.network == network])
         for network, title in titles.items()

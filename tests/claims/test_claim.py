@@ -36,8 +36,8 @@ def test_the_verdict_needs_all_seeds(rule, values, verdict):
 
 
 def test_a_rule_says_which_side_is_for_the_claim():
-    assert str(LARGE).startswith("borne out if at least 1.5, not borne out if at most")
-    assert str(SMALL).startswith("borne out if at most 0.3, not borne out if at least")
+    assert str(LARGE) == "borne out if ≥ 1.5; not borne out if ≤ 1"
+    assert str(SMALL) == "borne out if ≤ 0.3; not borne out if ≥ 0.6"
 
 
 def _claim(norms=("none", "bn"), **more):
