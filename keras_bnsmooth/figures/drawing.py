@@ -15,7 +15,9 @@ _CHARACTERS_PER_INCH = 16
 
 def new_figure(width, height):
     """Returns an empty figure of this size in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
+    return figure
 
 
 def draw_line(axes, records, quantity, style, **arguments):
@@ -60,7 +62,7 @@ def draw_band(axes, records, quantity, style):
 def over_steps(axes, title="", ylabel="", yscale="linear", xlabel="step"):
     """Sets title, labels and scale of axes whose abscissa is the step."""
     axes.set(title=title, ylabel=ylabel, yscale=yscale, xlabel=xlabel)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.grid(alpha=0.3)
 

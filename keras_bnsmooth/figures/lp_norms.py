@@ -81,8 +81,8 @@ def _draw_block(figure, runs, setting):
         for shown in ("none", norm):
             draw_band(loss, records[shown], "losses", STYLES[shown])
             draw_band(gradient, records[shown], "gradient_distances", STYLES[shown])
-        label_loss(loss, f"(b) {STYLES[norm].label}", setting)
-        label_gradient(gradient, f"(c) {STYLES[norm].label}")
+        label_loss(loss, f"(b) loss landscape, {STYLES[norm].label}", setting)
+        label_gradient(gradient, f"(c) gradients, {STYLES[norm].label}")
         loss.set_xlabel("")
     for axes in (*losses[1:], *gradients[1:]):
         axes.set_ylabel("")

@@ -29,7 +29,7 @@ def draw_basic(runs):
     """
     figure = new_figure(13, 5.6)
     left, right = figure.subfigures(1, 2, width_ratios=(1.3, 1))
-    training, test = left.subplots(1, 2)
+    training, test = left.subplots(1, 2, sharex=True)
     entries = []
     for setting, norm, style in _learning_rates(runs):
         records = setting.records(runs, norm, "metrics")

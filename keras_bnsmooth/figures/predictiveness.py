@@ -29,7 +29,9 @@ def draw(runs):
             norm: resolved(setting.records(runs, norm, "landscape")) for norm in NORMS
         }
         steps = _steps(records)
-        panels = part.subplots(1, len(steps), squeeze=False)[0]
+        panels = part.subplots(1, len(steps), sharex=True, sharey=True, squeeze=False)[
+            0
+        ]
         for axes, step in zip(panels, steps, strict=True):
             for norm in NORMS:
                 _draw_step(axes, records[norm], step, STYLES[norm])
