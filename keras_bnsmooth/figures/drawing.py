@@ -2,6 +2,7 @@
 
 import textwrap
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -32,6 +33,9 @@ def draw_line(axes, records, quantity, style, **arguments):
     """
     steps, values = over_seeds(records, quantity)
     median, low, high = summarize(values)
+    if np.isfinite(median).sum() == 1:
+        # A line of one point would not be seen.
+        arguments = {"marker": "o"} | arguments
     axes.plot(steps, median, **(style.line | arguments))
     if len(records) > 1:
         axes.fill_between(

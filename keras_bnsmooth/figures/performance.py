@@ -86,12 +86,17 @@ def draw_lp(runs):
 
 def caption_basic(runs):
     """Returns the caption of figure 1."""
-    rates = [f"{setting.learning_rate:g}" for setting in _other_learning_rates(runs)]
+    others = _other_learning_rates(runs)
+    marked = "; ".join(
+        f"learning rate {setting.learning_rate:g}, "
+        + captions.describe_numbers(runs, setting, BASIC)
+        for setting in others
+    )
     return (
         "(a) Training and (b) test accuracy of the VGG with and without batch "
         "normalization; (c) distributions of activations of two layers. "
-        + (f"Marked lines: learning rate {', '.join(rates)}. " if rates else "")
-        + describe_accuracy(runs, BASIC)
+        + (f"Marked lines: {marked}. " if marked else "")
+        + describe_accuracy(runs, BASIC, [VGG, *others])
         + RIDGES
         + captions.describe(runs, [VGG], BASIC)
     )

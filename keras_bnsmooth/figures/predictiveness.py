@@ -59,15 +59,18 @@ def caption(runs):
 
 def _draw_step(axes, records, step, style):
     for record in records:
-        row = np.searchsorted(record["step"], step)
-        distances = record["gradient_distances"][row]
-        travelled = record["step_sizes"][row] * record["gradient_norm"][row]
-        axes.plot(travelled, distances, **style.line | _POINTS)
+        # None, where the run diverged before.
+        for row in np.flatnonzero(record["step"] == step):
+            distances = record["gradient_distances"][row]
+            travelled = record["step_sizes"][row] * record["gradient_norm"][row]
+            axes.plot(travelled, distances, **style.line | _POINTS)
 
 
 def _steps(records):
-    """Steps that all seeds have, near the parts of training."""
-    steps = [record["step"] for of_norm in records.values() for record in of_norm]
-    common = np.array(sorted(set.intersection(*(set(s.tolist()) for s in steps))))
-    nearest = [np.abs(common - part * common[-1]).argmin() for part in _PARTS]
-    return list(dict.fromkeys(common[nearest].tolist()))
+    """Recorded steps near the parts of training, of the run that went furthest."""
+    steps = max(
+        (record["step"] for of_norm in records.values() for record in of_norm),
+        key=lambda steps: steps[-1],
+    )
+    nearest = [np.abs(steps - part * steps[-1]).argmin() for part in _PARTS]
+    return list(dict.fromkeys(steps[nearest].tolist()))
