@@ -2,7 +2,10 @@
 
 from keras_bnsmooth.figures.styles import STYLES
 
-_SEEDS = "Lines are medians over seeds, in the range of the seeds. "
+_SEEDS = (
+    "Lines and the ends of bands are medians over seeds; light areas around lines are "
+    "their range over seeds. "
+)
 
 
 def norm_name(norm):

@@ -67,9 +67,7 @@ def _draw_layers(figure, runs, setting, count):
             draw_line(difference, shown, "l2", STYLES[norm])
         title = f"{layer} ({position} of {len(names)})"
         over_steps(cosine, title, "" if number else "cosine", xlabel="")
-        over_steps(
-            difference, "", "" if number else r"$\ell_2$ difference", yscale="log"
-        )
+        over_steps(difference, "", "" if number else r"$\ell_2$ difference", log=True)
         cosine.set_ylim(-1.05, 1.05)
 
 

@@ -74,17 +74,17 @@ def _draw_panels(panels, records, style):
 
 def label_loss(axes, title, setting):
     """Sets up axes of a loss band."""
-    over_steps(axes, title, setting.loss, "log")
+    over_steps(axes, title, setting.loss, log=True)
 
 
 def label_gradient(axes, title):
     """Sets up axes of a band of gradient distances."""
-    over_steps(axes, title, r"$\ell_2$ change of the gradient", "log")
+    over_steps(axes, title, r"$\ell_2$ change of the gradient", log=True)
 
 
 def label_beta(axes, title, runs, setting):
     """Sets up axes of beta; with the edge of stability for full-batch training."""
-    over_steps(axes, title, "β", "log")
+    over_steps(axes, title, "β", log=True)
     if setting.network == "dln":
         learning_rate = setting.runs(runs, NORMS[0])[0].learning_rate
         axes.axhline(2 / learning_rate, **_EDGE)
@@ -179,9 +179,9 @@ def draw_landscape(*runs, path):
     for run, style in zip(runs, styles, strict=True):
         record = json_lines.read_columns(run / "landscape.jsonl")
         _draw_panels(panels, resolved([record]), style)
-    over_steps(loss, "loss landscape", "loss, min to max over steps", "log")
+    over_steps(loss, "loss landscape", "loss, min to max over steps", log=True)
     label_gradient(gradient, "gradient predictiveness")
-    over_steps(beta, "effective β-smoothness", "β", "log")
+    over_steps(beta, "effective β-smoothness", "β", log=True)
     finish(figure, band_entries(styles), configs[0].get("provenance", ""))
     figure.savefig(path, dpi=150)
     return path

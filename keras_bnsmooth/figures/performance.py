@@ -145,7 +145,7 @@ def draw_training(axes, runs, setting, norms):
     if setting.network == "vgg":
         over_steps(axes, ylabel="training accuracy")
     else:
-        over_steps(axes, ylabel=setting.loss, yscale="log")
+        over_steps(axes, ylabel=setting.loss, log=True)
 
 
 def describe_accuracy(runs, norms, settings=(VGG,)):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_bnsmooth.figures import captions
-from keras_bnsmooth.figures.drawing import finish, line_entries, new_figure
+from keras_bnsmooth.figures.drawing import finish, line_entries, new_figure, set_log
 from keras_bnsmooth.figures.landscape import describe_unresolved, resolved
 from keras_bnsmooth.figures.settings import DLN, VGG
 from keras_bnsmooth.figures.styles import STYLES
@@ -35,8 +35,8 @@ def draw(runs):
         for axes, step in zip(panels, steps, strict=True):
             for norm in NORMS:
                 _draw_step(axes, records[norm], step, STYLES[norm])
-            axes.set(title=f"step {step:,}", xscale="log", yscale="log")
-            axes.set_xlabel("distance along the gradient")
+            set_log(axes, "xy")
+            axes.set(title=f"step {step:,}", xlabel="distance along the gradient")
             axes.grid(alpha=0.3)
         panels[0].set_ylabel(r"$\ell_2$ change of the gradient")
     return finish(
