@@ -2,7 +2,10 @@
 
 from keras_bnsmooth.figures.styles import STYLES
 
-_SEEDS = "Lines are medians over seeds, in the range of the seeds. "
+_SEEDS = (
+    "Lines and the ends of bands are medians over seeds; light areas around lines are "
+    "their range over seeds. "
+)
 
 
 def norm_name(norm):
@@ -19,14 +22,34 @@ def describe(runs, settings, norms, record="metrics"):
         norms: The normalizations that it shows.
         record: The record that it is drawn from.
     """
-    lines = {}
+    # Both reductions of the DLN are one network; their seeds may differ.
+    networks = {}
     for setting in settings:
-        by_norm = {norm: setting.runs(runs, norm, record) for norm in norms}
-        by_norm = {norm: shown for norm, shown in by_norm.items() if shown}
-        first = next(iter(by_norm.values()))[0]
-        # Both reductions of the DLN are the same line where their seeds are.
-        lines[f"{_network(first)}; {_seeds(by_norm)}."] = None
-    return " ".join(lines)
+        first = next(run for norm in norms for run in setting.runs(runs, norm, record))
+        by_seeds = networks.setdefault(_network(first), {})
+        seeds = describe_numbers(runs, setting, norms, record)
+        by_seeds.setdefault(seeds, []).append(setting.reduction)
+    return " ".join(
+        f"{network}; "
+        + "; ".join(
+            seeds if len(by_seeds) == 1 else f"{', '.join(reductions)}: {seeds}"
+            for seeds, reductions in by_seeds.items()
+        )
+        + "."
+        for network, by_seeds in networks.items()
+    )
+
+
+def describe_numbers(runs, setting, norms, record="metrics"):
+    """Returns the seeds of the runs shown, by norm where they differ."""
+    seeds = {
+        norm: _numbers([run.seed for run in setting.runs(runs, norm, record)])
+        for norm in norms
+        if setting.runs(runs, norm, record)
+    }
+    if len(set(seeds.values())) == 1:
+        return next(iter(seeds.values()))
+    return "; ".join(f"{norm_name(norm)} {of}" for norm, of in seeds.items())
 
 
 def describe_seeds(runs, settings, norms, record="metrics"):
@@ -42,7 +65,8 @@ def describe_seeds(runs, settings, norms, record="metrics"):
 def describe_ends(runs, settings, norms):
     """Returns a sentence on each run that diverged, or nothing."""
     return "".join(
-        f"{norm_name(norm)} (seed {run.seed}) diverged within "
+        f"{setting.network.upper()} {norm_name(norm)} (learning rate "
+        f"{run.learning_rate:g}, seed {run.seed}) diverged within "
         f"{run.result.get('step', 0):,} steps. "
         for setting in settings
         for norm in norms
@@ -66,15 +90,6 @@ def _network(run):
             f"{flags.get('dim')}, {flags.get('samples'):,} samples, full batch"
         )
     return f"{network}, {run.steps:,} steps, learning rate {run.learning_rate:g}"
-
-
-def _seeds(by_norm):
-    seeds = {norm: [run.seed for run in shown] for norm, shown in by_norm.items()}
-    if len({tuple(numbers) for numbers in seeds.values()}) == 1:
-        return _numbers(next(iter(seeds.values())))
-    return "; ".join(
-        f"{norm_name(norm)} {_numbers(numbers)}" for norm, numbers in seeds.items()
-    )
 
 
 def _numbers(seeds):

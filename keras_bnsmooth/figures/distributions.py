@@ -13,9 +13,9 @@ VGG_NORMS = ("none", "bn", "l1", "l2", "linf")
 RIDGES = (
     "A ridge is the histogram of one random unit's values over the batch (and, of a "
     "convolution, height and width) at a training step, in training mode: outputs of "
-    "the normalization where there is one, before the activation function. Ridges "
-    "are scaled to equal height, each panel has a range of its own, and the first "
-    "seed is shown. "
+    "the normalization where there is one, before the activation function. Bins are "
+    "merged where values are few, ridges scaled to equal height; each panel has a "
+    "range of its own, and the first seed is shown. "
 )
 
 
@@ -25,7 +25,7 @@ def draw_dln(runs):
     Args:
         runs: A `RunSet`.
     """
-    figure = new_figure(11, 15)
+    figure = new_figure(11, 13)
     for part, setting in zip(figure.subfigures(2, 1), DLN, strict=True):
         draw_layers(part, runs, setting, DLN_NORMS, count=4, norms_in_rows=True)
         part.suptitle(setting.title, fontsize="medium")

@@ -2,6 +2,7 @@
 
 import textwrap
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -15,7 +16,9 @@ _CHARACTERS_PER_INCH = 16
 
 def new_figure(width, height):
     """Returns an empty figure of this size in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
+    return figure
 
 
 def draw_line(axes, records, quantity, style, **arguments):
@@ -30,7 +33,10 @@ def draw_line(axes, records, quantity, style, **arguments):
     """
     steps, values = over_seeds(records, quantity)
     median, low, high = summarize(values)
-    axes.plot(steps, median, **(style.line | arguments))
+    if np.isfinite(median).sum() == 1:
+        # A line of one point would not be seen.
+        arguments = {"marker": "o", "markevery": 1} | arguments
+    axes.plot(steps, median, label=style.label, **style.line | arguments)
     if len(records) > 1:
         axes.fill_between(
             steps, low, high, color=style.color, alpha=0.15, linewidth=0, zorder=1
@@ -57,12 +63,24 @@ def draw_band(axes, records, quantity, style):
     )
 
 
-def over_steps(axes, title="", ylabel="", yscale="linear", xlabel="step"):
-    """Sets title, labels and scale of axes whose abscissa is the step."""
-    axes.set(title=title, ylabel=ylabel, yscale=yscale, xlabel=xlabel)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+def over_steps(axes, title="", ylabel="", log=False, xlabel="step"):
+    """Sets up axes that have been drawn on, whose abscissa is the step."""
+    axes.set(title=title, ylabel=ylabel, xlabel=xlabel)
+    if log:
+        set_log(axes, "y")
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.grid(alpha=0.3)
+
+
+def set_log(axes, names):
+    """Makes axes logarithmic in "x", "y" or "xy", unless nothing positive is drawn.
+
+    Where every value of a record is NaN, matplotlib would find no ticks.
+    """
+    for name in names:
+        if np.isfinite(getattr(axes, f"{name}axis").get_minpos()):
+            axes.set(**{f"{name}scale": "log"})
 
 
 def line_entries(styles):

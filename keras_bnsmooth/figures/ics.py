@@ -22,12 +22,14 @@ def draw_two_layers(runs):
     Args:
         runs: A `RunSet`.
     """
-    return _draw(runs, layers=2, width=7.5)
+    figure = new_figure(16, 5.8)
+    return _draw(figure, figure.subfigures(1, len(SETTINGS)), runs, layers=2)
 
 
 def draw_more_layers(runs):
     """Draws figure 6: the same of six layers a network."""
-    return _draw(runs, layers=6, width=15)
+    figure = new_figure(15, 14)
+    return _draw(figure, figure.subfigures(len(SETTINGS), 1), runs, layers=6)
 
 
 def caption_two_layers(runs):
@@ -40,9 +42,7 @@ def caption_more_layers(runs):
     return _caption(runs, "six layers at equal distances in depth")
 
 
-def _draw(runs, layers, width):
-    figure = new_figure(width, 14)
-    parts = figure.subfigures(len(SETTINGS), 1)
+def _draw(figure, parts, runs, layers):
     for part, setting, letter in zip(parts, SETTINGS, "abb", strict=True):
         part.suptitle(f"({letter}) {setting.title}", fontsize="medium")
         _draw_layers(part, runs, setting, layers)
@@ -67,9 +67,7 @@ def _draw_layers(figure, runs, setting, count):
             draw_line(difference, shown, "l2", STYLES[norm])
         title = f"{layer} ({position} of {len(names)})"
         over_steps(cosine, title, "" if number else "cosine", xlabel="")
-        over_steps(
-            difference, "", "" if number else r"$\ell_2$ difference", yscale="log"
-        )
+        over_steps(difference, "", "" if number else r"$\ell_2$ difference", log=True)
         cosine.set_ylim(-1.05, 1.05)
 
 

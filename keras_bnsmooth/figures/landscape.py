@@ -15,43 +15,20 @@ from keras_bnsmooth.figures.drawing import (
     over_steps,
 )
 from keras_bnsmooth.figures.runs import read_configs, style_runs
-from keras_bnsmooth.figures.settings import DLN, VGG
 from keras_bnsmooth.figures.styles import STYLES
 from keras_bnsmooth.records import json_lines
 
 NORMS = ("none", "bn")
-EDGE_OF_STABILITY = (
-    "The thin line is 2 / learning rate: where beta is above it, gradient descent is "
-    "beyond the edge of stability (Cohen et al., 2021)."
-)
 _EDGE = {"color": "#666666", "linewidth": 0.8, "linestyle": "-"}
 
 
-def draw_vgg(runs):
-    """Draws figure 4: loss band, gradient band and beta of the VGG, side by side.
+def draw(runs, settings):
+    """Draws figure 4 or 9: loss band, gradient band and beta, a row for each setting.
 
     Args:
         runs: A `RunSet`.
+        settings: List of `Setting`.
     """
-    return _draw(runs, [VGG])
-
-
-def draw_dln(runs):
-    """Draws figure 9: the same of the DLN, a row for each reduction."""
-    return _draw(runs, DLN)
-
-
-def caption_vgg(runs):
-    """Returns the caption of figure 4."""
-    return _caption(runs, [VGG])
-
-
-def caption_dln(runs):
-    """Returns the caption of figure 9."""
-    return f"{_caption(runs, DLN)} {EDGE_OF_STABILITY}"
-
-
-def _draw(runs, settings):
     figure = new_figure(11, 0.8 + 2.8 * len(settings))
     rows = figure.subfigures(len(settings), 1, squeeze=False)[:, 0]
     for row, setting in zip(rows, settings, strict=True):
@@ -71,7 +48,8 @@ def _draw(runs, settings):
     )
 
 
-def _caption(runs, settings):
+def caption(runs, settings):
+    """Returns the caption of figure 4 or 9."""
     return (
         "At a training step, the range of (a) the loss and (b) the l2 change of the "
         "gradient over steps of "
@@ -81,6 +59,7 @@ def _caption(runs, settings):
         + captions.describe_seeds(runs, settings, NORMS, "landscape")
         + describe_unresolved(runs, settings, NORMS)
         + captions.describe_ends(runs, settings, NORMS)
+        + describe_edge(settings)
         + captions.describe(runs, settings, NORMS, "landscape")
     )
 
@@ -95,17 +74,17 @@ def _draw_panels(panels, records, style):
 
 def label_loss(axes, title, setting):
     """Sets up axes of a loss band."""
-    over_steps(axes, title, setting.loss, "log")
+    over_steps(axes, title, setting.loss, log=True)
 
 
 def label_gradient(axes, title):
     """Sets up axes of a band of gradient distances."""
-    over_steps(axes, title, r"$\ell_2$ change of the gradient", "log")
+    over_steps(axes, title, r"$\ell_2$ change of the gradient", log=True)
 
 
 def label_beta(axes, title, runs, setting):
     """Sets up axes of beta; with the edge of stability for full-batch training."""
-    over_steps(axes, title, "β", "log")
+    over_steps(axes, title, "β", log=True)
     if setting.network == "dln":
         learning_rate = setting.runs(runs, NORMS[0])[0].learning_rate
         axes.axhline(2 / learning_rate, **_EDGE)
@@ -115,6 +94,16 @@ def edge_entries(settings):
     """Returns the legend's entry for the edge of stability, where it is drawn."""
     full_batch = any(setting.network == "dln" for setting in settings)
     return [(Line2D([], [], **_EDGE), "2 / learning rate")] if full_batch else []
+
+
+def describe_edge(settings):
+    """Returns what this line means, where it is drawn."""
+    if not edge_entries(settings):
+        return ""
+    return (
+        "Where beta is above 2 / learning rate, gradient descent is beyond the edge "
+        "of stability (Cohen et al., 2021). "
+    )
 
 
 def resolved(records):
@@ -131,7 +120,7 @@ def resolved(records):
 
 
 def describe_unresolved(
-    runs, settings, norms, quantities=("losses", "gradient_distances")
+    runs, settings, norms, quantities=("losses", "gradient_distances", "beta")
 ):
     """Returns a sentence on what is left out of each quantity, or nothing."""
     return "".join(
@@ -154,6 +143,7 @@ def _describe_unresolved(runs, settings, norms, quantity):
         "losses": "Losses that are not finite",
         "gradient_distances": "Changes of the gradient that are not finite, or may "
         "be rounding,",
+        "beta": "Values of beta that are not finite",
     }[quantity]
     return f"{what} are left out: {', '.join(shares)}. " if shares else ""
 
@@ -189,9 +179,9 @@ def draw_landscape(*runs, path):
     for run, style in zip(runs, styles, strict=True):
         record = json_lines.read_columns(run / "landscape.jsonl")
         _draw_panels(panels, resolved([record]), style)
-    over_steps(loss, "loss landscape", "loss, min to max over steps", "log")
+    over_steps(loss, "loss landscape", "loss, min to max over steps", log=True)
     label_gradient(gradient, "gradient predictiveness")
-    over_steps(beta, "effective β-smoothness", "β", "log")
+    over_steps(beta, "effective β-smoothness", "β", log=True)
     finish(figure, band_entries(styles), configs[0].get("provenance", ""))
     figure.savefig(path, dpi=150)
     return path

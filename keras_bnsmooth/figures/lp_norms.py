@@ -9,7 +9,7 @@ from keras_bnsmooth.figures.drawing import (
     new_figure,
 )
 from keras_bnsmooth.figures.landscape import (
-    EDGE_OF_STABILITY,
+    describe_edge,
     describe_unresolved,
     edge_entries,
     label_beta,
@@ -18,40 +18,21 @@ from keras_bnsmooth.figures.landscape import (
     resolved,
 )
 from keras_bnsmooth.figures.performance import draw_training
-from keras_bnsmooth.figures.settings import DLN, VGG
 from keras_bnsmooth.figures.styles import STYLES
 
 NORMS = ("none", "bn", "l1", "l2", "linf")
 
 
-def draw_vgg(runs):
-    """Draws figure 11: training curve, loss band, gradient band and beta of the VGG.
+def draw(runs, settings):
+    """Draws figure 11 or 12: training curve, both bands and beta for all norms.
 
     Five bands in one panel could not be told apart; each has a panel of its own, in
     front of the standard network's.
 
     Args:
         runs: A `RunSet`.
+        settings: List of `Setting`, a block for each.
     """
-    return _draw(runs, [VGG])
-
-
-def draw_dln(runs):
-    """Draws figure 12: the same of the DLN, a block for each reduction."""
-    return _draw(runs, DLN)
-
-
-def caption_vgg(runs):
-    """Returns the caption of figure 11."""
-    return _caption(runs, [VGG])
-
-
-def caption_dln(runs):
-    """Returns the caption of figure 12."""
-    return f"{_caption(runs, DLN)} {EDGE_OF_STABILITY}"
-
-
-def _draw(runs, settings):
     figure = new_figure(12, 0.8 + 7.6 * len(settings))
     blocks = figure.subfigures(len(settings), 1, squeeze=False)[:, 0]
     for block, setting in zip(blocks, settings, strict=True):
@@ -81,14 +62,15 @@ def _draw_block(figure, runs, setting):
         for shown in ("none", norm):
             draw_band(loss, records[shown], "losses", STYLES[shown])
             draw_band(gradient, records[shown], "gradient_distances", STYLES[shown])
-        label_loss(loss, f"(b) {STYLES[norm].label}", setting)
-        label_gradient(gradient, f"(c) {STYLES[norm].label}")
+        label_loss(loss, f"(b) loss landscape, {STYLES[norm].label}", setting)
+        label_gradient(gradient, f"(c) gradients, {STYLES[norm].label}")
         loss.set_xlabel("")
     for axes in (*losses[1:], *gradients[1:]):
         axes.set_ylabel("")
 
 
-def _caption(runs, settings):
+def caption(runs, settings):
+    """Returns the caption of figure 11 or 12."""
     return (
         "Training with each normalization: (a) training curve; at a training step, "
         "the range of (b) the loss and (c) the l2 change of the gradient over steps "
@@ -97,5 +79,6 @@ def _caption(runs, settings):
         + captions.describe_seeds(runs, settings, NORMS, "landscape")
         + describe_unresolved(runs, settings, NORMS)
         + captions.describe_ends(runs, settings, NORMS)
+        + describe_edge(settings)
         + captions.describe(runs, settings, NORMS, "landscape")
     )

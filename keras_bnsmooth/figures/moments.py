@@ -38,7 +38,7 @@ def draw(runs):
                 draw_line(axes, changes, moment, STYLES[norm])
         for axes, moment in zip(row, _MOMENTS, strict=True):
             title = f"({letter}) {moment}, {layer} (layer {number})"
-            over_steps(axes, title, f"change of the {moment}", "log")
+            over_steps(axes, title, f"change of the {moment}", log=True)
     return finish(
         figure,
         line_entries(STYLES[norm] for norm in NORMS),

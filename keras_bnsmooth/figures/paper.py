@@ -7,6 +7,7 @@ for figure in FIGURES:
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 from keras_bnsmooth.figures import (
     distributions,
@@ -91,8 +92,8 @@ FIGURES = (
     PaperFigure(
         4,
         "The optimization landscape of the VGG",
-        landscape.draw_vgg,
-        landscape.caption_vgg,
+        partial(landscape.draw, settings=[VGG]),
+        partial(landscape.caption, settings=[VGG]),
         need([VGG], landscape.NORMS, "landscape"),
     ),
     PaperFigure(
@@ -126,8 +127,8 @@ FIGURES = (
     PaperFigure(
         9,
         "The optimization landscape of the deep linear network",
-        landscape.draw_dln,
-        landscape.caption_dln,
+        partial(landscape.draw, settings=DLN),
+        partial(landscape.caption, settings=DLN),
         need(DLN, landscape.NORMS, "landscape"),
     ),
     PaperFigure(
@@ -140,15 +141,15 @@ FIGURES = (
     PaperFigure(
         11,
         "All normalizations in the VGG",
-        lp_norms.draw_vgg,
-        lp_norms.caption_vgg,
+        partial(lp_norms.draw, settings=[VGG]),
+        partial(lp_norms.caption, settings=[VGG]),
         need([VGG], lp_norms.NORMS, "landscape"),
     ),
     PaperFigure(
         12,
         "All normalizations in the deep linear network",
-        lp_norms.draw_dln,
-        lp_norms.caption_dln,
+        partial(lp_norms.draw, settings=DLN),
+        partial(lp_norms.caption, settings=DLN),
         need(DLN, lp_norms.NORMS, "landscape"),
     ),
     PaperFigure(

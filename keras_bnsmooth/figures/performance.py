@@ -29,7 +29,7 @@ def draw_basic(runs):
     """
     figure = new_figure(13, 5.6)
     left, right = figure.subfigures(1, 2, width_ratios=(1.3, 1))
-    training, test = left.subplots(1, 2)
+    training, test = left.subplots(1, 2, sharex=True)
     entries = []
     for setting, norm, style in _learning_rates(runs):
         records = setting.records(runs, norm, "metrics")
@@ -86,12 +86,17 @@ def draw_lp(runs):
 
 def caption_basic(runs):
     """Returns the caption of figure 1."""
-    rates = [f"{setting.learning_rate:g}" for setting in _other_learning_rates(runs)]
+    others = _other_learning_rates(runs)
+    marked = "; ".join(
+        f"learning rate {setting.learning_rate:g}, "
+        + captions.describe_numbers(runs, setting, BASIC)
+        for setting in others
+    )
     return (
         "(a) Training and (b) test accuracy of the VGG with and without batch "
         "normalization; (c) distributions of activations of two layers. "
-        + (f"Marked lines: learning rate {', '.join(rates)}. " if rates else "")
-        + describe_accuracy(runs, BASIC)
+        + (f"Marked lines: {marked}. " if marked else "")
+        + describe_accuracy(runs, BASIC, [VGG, *others])
         + RIDGES
         + captions.describe(runs, [VGG], BASIC)
     )
@@ -140,7 +145,7 @@ def draw_training(axes, runs, setting, norms):
     if setting.network == "vgg":
         over_steps(axes, ylabel="training accuracy")
     else:
-        over_steps(axes, ylabel=setting.loss, yscale="log")
+        over_steps(axes, ylabel=setting.loss, log=True)
 
 
 def describe_accuracy(runs, norms, settings=(VGG,)):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_bnsmooth.figures import captions
-from keras_bnsmooth.figures.drawing import finish, line_entries, new_figure
+from keras_bnsmooth.figures.drawing import finish, line_entries, new_figure, set_log
 from keras_bnsmooth.figures.landscape import describe_unresolved, resolved
 from keras_bnsmooth.figures.settings import DLN, VGG
 from keras_bnsmooth.figures.styles import STYLES
@@ -29,12 +29,14 @@ def draw(runs):
             norm: resolved(setting.records(runs, norm, "landscape")) for norm in NORMS
         }
         steps = _steps(records)
-        panels = part.subplots(1, len(steps), squeeze=False)[0]
+        panels = part.subplots(1, len(steps), sharex=True, sharey=True, squeeze=False)[
+            0
+        ]
         for axes, step in zip(panels, steps, strict=True):
             for norm in NORMS:
                 _draw_step(axes, records[norm], step, STYLES[norm])
-            axes.set(title=f"step {step:,}", xscale="log", yscale="log")
-            axes.set_xlabel("distance along the gradient")
+            set_log(axes, "xy")
+            axes.set(title=f"step {step:,}", xlabel="distance along the gradient")
             axes.grid(alpha=0.3)
         panels[0].set_ylabel(r"$\ell_2$ change of the gradient")
     return finish(
@@ -57,15 +59,18 @@ def caption(runs):
 
 def _draw_step(axes, records, step, style):
     for record in records:
-        row = np.searchsorted(record["step"], step)
-        distances = record["gradient_distances"][row]
-        travelled = record["step_sizes"][row] * record["gradient_norm"][row]
-        axes.plot(travelled, distances, **style.line | _POINTS)
+        # None, where the run diverged before.
+        for row in np.flatnonzero(record["step"] == step):
+            distances = record["gradient_distances"][row]
+            travelled = record["step_sizes"][row] * record["gradient_norm"][row]
+            axes.plot(travelled, distances, **style.line | _POINTS)
 
 
 def _steps(records):
-    """Steps that all seeds have, near the parts of training."""
-    steps = [record["step"] for of_norm in records.values() for record in of_norm]
-    common = np.array(sorted(set.intersection(*(set(s.tolist()) for s in steps))))
-    nearest = [np.abs(common - part * common[-1]).argmin() for part in _PARTS]
-    return list(dict.fromkeys(common[nearest].tolist()))
+    """Recorded steps near the parts of training, of the run that went furthest."""
+    steps = max(
+        (record["step"] for of_norm in records.values() for record in of_norm),
+        key=lambda steps: steps[-1],
+    )
+    nearest = [np.abs(steps - part * steps[-1]).argmin() for part in _PARTS]
+    return list(dict.fromkeys(steps[nearest].tolist()))

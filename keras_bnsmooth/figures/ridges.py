@@ -18,13 +18,13 @@ def draw_ridges(axes, record, style, count=10):
         record: Of one layer: `step` [rows], `minimum` and `maximum` [rows], `counts`
             [rows, bins].
         style: A `Style`.
-        count: Distributions to show, at equal distances among those recorded.
+        count: Distributions to show at most, at equal distances among those recorded.
     """
     rows = _choose(record["step"], count)
     ends = []
     # From the top, so that later ridges do not hide the feet of earlier ones.
     for base, row in reversed(list(enumerate(rows))):
-        counts = record["counts"][row]
+        counts = _merged(record["counts"][row])
         low, high = record["minimum"][row], record["maximum"][row]
         if not (counts.any() and np.isfinite([low, high]).all()):
             continue
@@ -53,10 +53,20 @@ def draw_ridges(axes, record, style, count=10):
 
 
 def _choose(steps, count):
-    """Indices of about `count` rows, without the second ones of successive steps."""
+    """Indices of at most `count` rows, without the second ones of successive steps."""
     scheduled = np.flatnonzero(np.diff(steps, prepend=-2) != 1)
-    chosen = np.linspace(0, len(scheduled) - 1, min(count, len(scheduled)))
-    return scheduled[chosen.round().astype(int)]
+    return scheduled[:: -(-len(scheduled) // count)]
+
+
+def _merged(counts):
+    """Merges neighbouring bins, down to no fewer than Rice's rule asks for.
+
+    In 64 bins, the histogram of a hundred values would be mostly noise.
+    """
+    enough = 2 * counts.sum() ** (1 / 3)
+    while len(counts) % 2 == 0 and len(counts) / 2 >= enough:
+        counts = counts.reshape(-1, 2).sum(1)
+    return counts
 
 
 def _central(counts, limits):
@@ -66,6 +76,6 @@ def _central(counts, limits):
 
 
 def _lighter(color):
-    """Returns the colour, half way to white and opaque: ridges hide what is behind."""
-    channels = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-    return [(1 + channel / 255) / 2 for channel in channels]
+    """Returns the colour mixed with white; opaque, so that ridges hide others."""
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return [0.4 * channel + 0.6 for channel in channels]

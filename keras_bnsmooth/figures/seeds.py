@@ -29,8 +29,9 @@ def measured(record, quantity):
 
     For what is measured at some rows only, such as the test accuracy.
     """
-    rows = np.isfinite(record[quantity])
-    return {"step": record["step"][rows], quantity: record[quantity][rows]}
+    values = record.get(quantity, np.full(len(record["step"]), np.nan))
+    rows = np.isfinite(values)
+    return {"step": record["step"][rows], quantity: values[rows]}
 
 
 def summarize(values, axis=0):

@@ -55,8 +55,8 @@ STYLES = {
     "none": Style("standard", "#000000", "-", "////", opacity=0.12),
     "bn": Style("BN", "#0072B2", "--", "", opacity=0.4),
     "noisy_bn": Style("noisy BN", "#D55E00", "-.", "\\\\\\\\"),
-    "noise": Style("standard + noise", "#CC79A7", (0, (5, 1)), "xxxx"),
+    "noise": Style("standard + noise", "#CC79A7", (0, (8, 1.5)), "xxxx"),
     "l1": Style(r"$\ell_1$", "#009E73", ":", "...."),
-    "l2": Style(r"$\ell_2$", "#E69F00", (0, (3, 1, 1, 1)), "||||"),
-    "linf": Style(r"$\ell_\infty$", "#56B4E9", (0, (1, 1)), "----"),
+    "l2": Style(r"$\ell_2$", "#E69F00", (0, (4, 1, 1, 1, 1, 1)), "||||"),
+    "linf": Style(r"$\ell_\infty$", "#56B4E9", (0, (9, 2)), "----"),
 }

@@ -13,13 +13,13 @@ from keras_bnsmooth.figures.runs import read_configs, style_runs
 from keras_bnsmooth.figures.seeds import measured
 from keras_bnsmooth.records import json_lines
 
-# Titles, names in a record, and scales of the axes.
+# Titles, names in a record, and whether the axis is logarithmic.
 _IMAGES = (
-    ("training loss", "loss", "linear"),
-    ("training accuracy", "accuracy", "linear"),
-    ("test accuracy", "test_accuracy", "linear"),
+    ("training loss", "loss", False),
+    ("training accuracy", "accuracy", False),
+    ("test accuracy", "test_accuracy", False),
 )
-_REGRESSION = (("squared error over all samples", "squared_error", "log"),)
+_REGRESSION = (("squared error over all samples", "squared_error", True),)
 
 
 def draw_training_curves(*runs, path=None):
@@ -41,12 +41,12 @@ def draw_training_curves(*runs, path=None):
     styles = style_runs(configs)
     panels = _IMAGES if "test_accuracy" in records[0] else _REGRESSION
     figure = new_figure(4.4 * len(panels), 3.4)
-    for axes, (title, quantity, scale) in zip(
+    for axes, (title, quantity, log) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
         for record, style in zip(records, styles, strict=True):
             draw_line(axes, [measured(record, quantity)], quantity, style)
-        over_steps(axes, title, yscale=scale)
+        over_steps(axes, title, log=log)
     entries = line_entries(styles) if len(runs) > 1 else ()
     finish(figure, entries, configs[0].get("provenance", ""))
     path = path or runs[0] / "training_curves.png"
