@@ -1,0 +1,112 @@
+"""Trains a grid of runs: norms x learning rates x seeds.
+
+    python -m apps.sweep --norms=none,bn,l1 --learning_rates=0.01,0.1,1 --seeds=3
+    python -m apps.sweep --network=dln --norms=none,bn --learning_rates=1e-7,1e-6,1e-5
+    python -m apps.sweep --run_flags="--dataset=digits --depth=11 --width=8 --steps=200"
+
+Each run is an ordinary run directory. A run that fails or diverges stops nobody; the
+same command, started again, does only what is missing. The sweep ends in
+`OUTPUT/grid.csv` and `OUTPUT/grid.png`.
+"""
+
+import itertools
+import shlex
+from pathlib import Path
+
+from absl import flags
+
+from apps import program
+from apps.local_engine import Job, run_jobs
+from keras_bnsmooth.figures.learning_rates import draw_learning_rates
+from keras_bnsmooth.models import NORMS
+from keras_bnsmooth.report.grid import grid_row, write_grid
+
+FLAGS = flags.FLAGS
+
+# Those that `report.grid` tells runs apart by, and where a run is written.
+_OURS = ("norm", "learning_rate", "seed", "workdir")
+
+flags.DEFINE_enum("network", "vgg", ["vgg", "dln"], "Which program trains.")
+flags.DEFINE_list("norms", ["none", "bn"], f"Some of {', '.join(NORMS)}.")
+flags.DEFINE_list("learning_rates", ["0.1"], "Positive numbers.")
+flags.DEFINE_integer("seeds", 1, "Seeds 0, 1, ... of each.", lower_bound=1)
+flags.DEFINE_string("run_flags", "", "Further flags of every run, as one string.")
+flags.DEFINE_string("output", "runs/sweep", "Folder of the run directories.")
+flags.DEFINE_integer("jobs", 1, "Runs to make at the same time.", lower_bound=1)
+
+
+def plan():
+    """Returns the grid: dict from the name of each run to its flags.
+
+    Raises:
+        ValueError: A flag does not fit.
+    """
+    unknown = [norm for norm in FLAGS.norms if norm not in NORMS]
+    if unknown or not FLAGS.norms:
+        raise ValueError(f"--norms={','.join(FLAGS.norms)}; pass {', '.join(NORMS)}.")
+    taken = [
+        flag
+        for flag in shlex.split(FLAGS.run_flags)
+        if flag.lstrip("-").partition("=")[0] in _OURS
+    ]
+    if taken:
+        raise ValueError(
+            f"--run_flags has {taken[0]}, which the sweep sets; use --norms, "
+            "--learning_rates, --seeds and --output."
+        )
+    rates = [_positive(rate) for rate in FLAGS.learning_rates]
+    grid = itertools.product(FLAGS.norms, rates, range(FLAGS.seeds))
+    return {
+        f"{FLAGS.network}_{norm}_lr{rate:g}_seed{seed}": {
+            "norm": norm,
+            "learning_rate": rate,
+            "seed": seed,
+        }
+        for norm, rate, seed in grid
+    }
+
+
+def _positive(text):
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise ValueError(f"--learning_rates has {text!r}; pass positive numbers.")
+    return rate
+
+
+def arguments(name, run_flags, folder):
+    """Returns the command of a run, after the Python interpreter."""
+    return [
+        "-m",
+        f"apps.train_{FLAGS.network}",
+        *(f"--{flag}={value}" for flag, value in run_flags.items()),
+        *shlex.split(FLAGS.run_flags),
+        f"--workdir={folder / name}",
+    ]
+
+
+def main():
+    """Makes the runs that are missing, then table and picture of all."""
+    grid = plan()
+    folder = Path(FLAGS.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [name for name in grid if not (folder / name / "result.json").exists()]
+    print(f"{len(grid)} runs in {folder}, {len(grid) - len(missing)} of them there.")
+    jobs = [Job(name, arguments(name, grid[name], folder), 1) for name in missing]
+    failures = run_jobs(jobs, FLAGS.jobs, done_minutes=len(grid) - len(missing))
+    rows = [
+        grid_row(folder / name, run_flags, failures.get(name, ""))
+        for name, run_flags in grid.items()
+    ]
+    write_grid(folder / "grid.csv", rows)
+    draw_learning_rates(rows).savefig(folder / "grid.png", dpi=150)
+    for row in rows:
+        if row["status"] != "finished":
+            print(f"{row['run']}: {row['status']}. {row['message']}")
+    print(f"{folder / 'grid.csv'} and {folder / 'grid.png'} show all {len(rows)} runs.")
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,59 @@
+import csv
+import json
+
+from tests.apps.run_app import error_of, run_app
+
+SMALL = "--depth=3 --samples=50 --steps=40 --metrics_every=10 --checkpoint_every=10"
+
+
+def _sweep(folder, *flags):
+    return run_app(
+        "sweep", "--network=dln", f"--run_flags={SMALL}", f"--output={folder}", *flags
+    )
+
+
+def _table(folder):
+    with open(folder / "grid.csv") as file:
+        return {row["run"]: row for row in csv.DictReader(file)}
+
+
+def test_a_grid_with_a_run_that_diverges_ends_in_a_table_and_a_picture(tmp_path):
+    flags = ("--norms=none,bn", "--learning_rates=1e-5,1e6", "--jobs=2")
+    done = _sweep(tmp_path, *flags)
+    assert done.returncode == 0, done.stderr
+    table = _table(tmp_path)
+    assert table["dln_none_lr1e-05_seed0"]["status"] == "finished"
+    assert table["dln_none_lr1e+06_seed0"]["status"] == "diverged"
+    assert "dln_none_lr1e+06_seed0: diverged" in done.stdout
+    assert (tmp_path / "grid.png").exists()
+    # Started again, it does only what is missing.
+    run = tmp_path / "dln_bn_lr1e-05_seed0"
+    before = (run / "metrics.jsonl").read_bytes()
+    (run / "result.json").unlink()
+    done = _sweep(tmp_path, *flags)
+    assert "4 runs in" in done.stdout and "3 of them there" in done.stdout
+    assert (run / "metrics.jsonl").read_bytes() == before
+    assert json.loads((run / "result.json").read_text())["status"] == "finished"
+
+
+def test_a_run_that_fails_is_recorded_and_stops_nobody(tmp_path):
+    (tmp_path / "dln_none_lr1e-05_seed0").mkdir(parents=True)
+    (tmp_path / "dln_none_lr1e-05_seed0" / "other").touch()
+    done = _sweep(tmp_path, "--norms=none,bn", "--learning_rates=1e-5")
+    assert done.returncode == 0, done.stderr
+    table = _table(tmp_path)
+    assert table["dln_none_lr1e-05_seed0"]["status"] == "failed"
+    assert "no run of ours" in table["dln_none_lr1e-05_seed0"]["message"]
+    assert table["dln_bn_lr1e-05_seed0"]["status"] == "finished"
+
+
+def test_mistakes_end_in_one_line(tmp_path):
+    for flag, words in {
+        "--norms=none,layer": "--norms=none,layer; pass none, bn",
+        "--learning_rates=0.1,fast": "--learning_rates has 'fast'; pass positive",
+        "--learning_rates=-1": "--learning_rates has '-1'",
+        "--run_flags=--seed=3": "--run_flags has --seed=3, which the sweep sets",
+    }.items():
+        done = run_app("sweep", f"--output={tmp_path}/no", flag)
+        assert words in error_of(done)
+        assert not (tmp_path / "no").exists()
