@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from matplotlib.ticker import PercentFormatter
+
 from keras_bnsmooth.figures import captions
 from keras_bnsmooth.figures.distributions import RIDGES, draw_layers
 from keras_bnsmooth.figures.drawing import (
@@ -36,8 +38,8 @@ def draw_basic(runs):
         draw_accuracy(training, records, "accuracy", style)
         draw_accuracy(test, records, "test_accuracy", style)
         entries += line_entries([style])
-    over_steps(training, "(a) training", "training accuracy")
-    over_steps(test, "(b) test", "test accuracy")
+    over_steps(training, "(a) training", "training accuracy (%)")
+    over_steps(test, "(b) test", "test accuracy (%)")
     draw_layers(right, runs, VGG, BASIC, count=2)
     right.suptitle("(c) distributions of activations", fontsize="medium")
     return finish(figure, entries, captions.describe(runs, [VGG], BASIC))
@@ -56,7 +58,7 @@ def draw_noisy(runs):
     for norm in norms:
         records = VGG.records(runs, norm, "metrics")
         draw_accuracy(training, records, "accuracy", STYLES[norm])
-    over_steps(training, "(a) training", "training accuracy")
+    over_steps(training, "(a) training", "training accuracy (%)")
     draw_layers(right, runs, VGG, NOISY, count=2)
     right.suptitle("(b) distributions of activations", fontsize="medium")
     return finish(
@@ -73,7 +75,7 @@ def draw_lp(runs):
     for norm in LP:
         records = VGG.records(runs, norm, "metrics")
         draw_accuracy(vgg, records, "accuracy", STYLES[norm])
-    over_steps(vgg, "(a) VGG", "training accuracy")
+    over_steps(vgg, "(a) VGG", "training accuracy (%)")
     for axes, setting in zip(dln, DLN, strict=True):
         draw_training(axes, runs, setting, LP)
         axes.set_title(f"(b) {setting.title.replace(', ', chr(10), 1)}", fontsize=10)
@@ -128,7 +130,8 @@ def caption_lp(runs):
 
 
 def draw_accuracy(axes, records, quantity, style):
-    """Draws an accuracy at the steps at which it was measured."""
+    """Draws an accuracy, in per cent, at the steps at which it was measured."""
+    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     shown = [measured(record, quantity) for record in records]
     if any(len(record["step"]) for record in shown):
         draw_line(axes, shown, quantity, style)
@@ -143,7 +146,7 @@ def draw_training(axes, runs, setting, norms):
         else:
             draw_line(axes, records, "loss", STYLES[norm])
     if setting.network == "vgg":
-        over_steps(axes, ylabel="training accuracy")
+        over_steps(axes, ylabel="training accuracy (%)")
     else:
         over_steps(axes, ylabel=setting.loss, log=True)
 
