@@ -8,4 +8,8 @@ Data flows one way through the sub-packages:
                                                  records
 """
 
+from keras_bnsmooth import backend
+
 __version__ = "0.1.0"
+
+backend.check()

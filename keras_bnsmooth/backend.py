@@ -1,0 +1,65 @@
+"""The backend that Keras will take, checked before Keras is imported.
+
+Keras imports its backend with itself, and where that is not installed it fails in
+the middle of its own modules, with a traceback that names no remedy.
+"""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+# Each is also the name of the extra of this package that installs it.
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def check():
+    """Checks that the backend which Keras will take is installed; imports nothing.
+
+    Raises:
+        ImportError: It is not, or is one that cannot train; the message is a line
+            that says what to do.
+    """
+    source, name = _chosen()
+    installed = [backend for backend in BACKENDS if _is_installed(backend)]
+    if name in installed:
+        return
+    if name in BACKENDS:
+        problem = "which is not installed"
+        extra = name
+    else:
+        problem = f"which is none of {', '.join(BACKENDS)}"
+        extra = "tensorflow"
+    remedies = [f'pip install "keras-bnsmooth[{extra}]"']
+    if installed:
+        remedies.append(
+            f"set KERAS_BACKEND to one that is installed: {', '.join(installed)}"
+        )
+    raise ImportError(f"{source} is {name!r}, {problem}; {' or '.join(remedies)}.")
+
+
+def _chosen():
+    """Where the choice comes from, and the name, in the precedence of Keras."""
+    name = os.environ.get("KERAS_BACKEND")
+    if name:
+        return "KERAS_BACKEND", name
+    file = _keras_home() / "keras.json"
+    if file.exists():
+        try:
+            return f"the backend in {file}", json.loads(file.read_text())["backend"]
+        except (ValueError, KeyError):
+            pass  # Keras takes its default then.
+    return "the default backend of Keras", "tensorflow"
+
+
+def _keras_home():
+    if "KERAS_HOME" in os.environ:
+        return Path(os.environ["KERAS_HOME"]).expanduser()
+    home = Path.home()
+    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"
+
+
+def _is_installed(package):
+    spec = importlib.util.find_spec(package)
+    # A mere folder of that name, which Python takes for a namespace, has no origin.
+    return spec is not None and spec.origin is not None
