@@ -35,8 +35,10 @@ def define(steps, learning_rate, metrics_every):
         "xla",
         "auto",
         ["auto", "on", "off"],
-        "Compile with XLA; auto is on for a GPU, and on a CPU where it is faster: for "
-        "the DLN with normalizations, not for convolutions.",
+        "Compile the training step: by XLA on TensorFlow, jax.jit on JAX, "
+        "torch.compile on torch. auto: on TensorFlow on for a GPU, and on a CPU where "
+        "it is faster (the DLN with normalizations, not convolutions); on JAX always; "
+        "on torch never.",
     )
     probe_flags.define()
 

@@ -19,8 +19,9 @@ from apps import probe_flags, program, run_flags
 from keras_bnsmooth import data, models
 from keras_bnsmooth.figures.training_curves import draw_training_curves
 from keras_bnsmooth.models.squared_error import REDUCTIONS
-from keras_bnsmooth.training.environment import use_xla
+from keras_bnsmooth.training.compilation import steps_per_execution, use_xla
 from keras_bnsmooth.training.full_batch import compile_full_batch
+from keras_bnsmooth.training.precision import set_precision
 from keras_bnsmooth.training.train import train
 
 FLAGS = flags.FLAGS
@@ -53,19 +54,18 @@ def build(loss):
         loss,
         jit_compile=xla,
         # A step takes about a millisecond, and so would coming back to Python.
-        steps_per_execution=probe_flags.common_interval(
-            FLAGS.steps, FLAGS.metrics_every
+        steps_per_execution=steps_per_execution(
+            probe_flags.common_interval(FLAGS.steps, FLAGS.metrics_every)
         ),
     )
-    if xla:
+    if xla and keras.backend.backend() == "tensorflow":
         compile_full_batch(model)
     return model
 
 
 def main():
     """Trains and draws the training curve."""
-    keras.config.set_floatx(FLAGS.dtype)
-    keras.config.set_dtype_policy(FLAGS.dtype)
+    set_precision(FLAGS.dtype)
     x, y = data.linear_teacher(FLAGS.samples, FLAGS.dim, FLAGS.seed, FLAGS.dtype)
     loss = models.SquaredError(FLAGS.reduction)
     scale = loss.scale_to_full_sum(FLAGS.samples, FLAGS.dim)

@@ -17,7 +17,7 @@ from absl import flags
 from apps import probe_flags, program, run_flags
 from keras_bnsmooth import data, models
 from keras_bnsmooth.figures.training_curves import draw_training_curves
-from keras_bnsmooth.training.environment import use_xla
+from keras_bnsmooth.training.compilation import use_xla
 from keras_bnsmooth.training.train import train
 
 FLAGS = flags.FLAGS

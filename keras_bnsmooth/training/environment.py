@@ -9,46 +9,36 @@ from pathlib import Path
 import keras
 
 import keras_bnsmooth
+from keras_bnsmooth.training.devices import gpus
 
-_PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-datasets")
-
-
-def use_xla(choice, on_cpu=False):
-    """Returns whether to compile with XLA.
-
-    Args:
-        choice: `"on"`, `"off"`, or `"auto"`, which is on where there is a GPU, and
-            on a CPU what `on_cpu` says: XLA's convolutions are several times slower
-            there than oneDNN's.
-        on_cpu: Whether XLA is the faster one on a CPU.
-    """
-    if choice == "auto":
-        return on_cpu or bool(_gpus())
-    return choice == "on"
+# Whose versions decide the numbers, beside Keras and NumPy.
+_BACKEND_PACKAGES = {
+    "tensorflow": ("tensorflow", "tensorflow-datasets"),
+    "jax": ("jax", "jaxlib"),
+    "torch": ("torch",),
+}
 
 
 def describe():
     """Returns versions, device and code revision as a dict of JSON types."""
+    backend = keras.backend.backend()
+    packages = ("keras", "numpy", *_BACKEND_PACKAGES[backend])
     return {
         "versions": {
             "python": platform.python_version(),
             "keras_bnsmooth": keras_bnsmooth.__version__,
-            **{name: _version(name) for name in _PACKAGES},
+            **{name: _version(name) for name in packages},
         },
-        "backend": keras.backend.backend(),
+        "backend": backend,
         "device": _device(),
         "revision": _revision(),
     }
 
 
-def _gpus():
-    return keras.distribution.list_devices("gpu")
-
-
 def _device():
-    gpus = _gpus()
-    if gpus:
-        return ", ".join(gpus)
+    names = gpus()
+    if names:
+        return ", ".join(names)
     cpus = Path("/proc/cpuinfo")
     if cpus.exists():
         for line in cpus.read_text().splitlines():
