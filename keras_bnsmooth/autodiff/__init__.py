@@ -4,22 +4,25 @@ One file a backend of Keras, all with the same functions; no other folder of the
 package differentiates or compiles anything.
 """
 
+import importlib
+
 import keras
 
 from keras_bnsmooth.autodiff.stateless import call, stateless
 
-if keras.backend.backend() == "tensorflow":
-    from keras_bnsmooth.autodiff.tensorflow import (
-        after,
-        compiled,
-        loss_and_gradient,
-        map_in_order,
-    )
-else:
+_BACKENDS = ("tensorflow", "jax", "torch")
+
+if keras.backend.backend() not in _BACKENDS:
     raise ImportError(
-        "keras_bnsmooth differentiates on the tensorflow backend of Keras only; "
-        f"KERAS_BACKEND is {keras.backend.backend()!r}."
+        f"keras_bnsmooth differentiates on the {', '.join(_BACKENDS)} backends of "
+        f"Keras; KERAS_BACKEND is {keras.backend.backend()!r}."
     )
+
+_backend = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
+after = _backend.after
+compiled = _backend.compiled
+loss_and_gradient = _backend.loss_and_gradient
+map_in_order = _backend.map_in_order
 
 __all__ = [
     "after",

@@ -4,7 +4,9 @@ import weakref
 
 import tensorflow as tf
 
-from keras_bnsmooth.autodiff.training_loss import training_loss
+from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.stateless import present_values
+from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 
 
 def loss_and_gradient(
@@ -29,7 +31,7 @@ def loss_and_gradient(
         The loss, a scalar tensor, and a list of dense tensors shaped like the
         weights differentiated; zeros where the loss does not depend on a weight.
     """
-    function = _function(model, _differentiate, {}, outermost=False)
+    function = cached(model, _differentiate, {}, _compile_inner)
     loss, gradient = function(list(weights), list(state), x, y, sample_weight)
     if with_respect_to is not None:
         gradient = [gradient[position] for position in with_respect_to]
@@ -37,18 +39,17 @@ def loss_and_gradient(
 
 
 def _differentiate(model, weights, state, x, y, sample_weight):
+    scale = loss_scale(model)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
         loss = training_loss(model, weights, state, x, y, sample_weight)
-        optimizer = model.optimizer
-        scaled = loss if optimizer is None else optimizer.scale_loss(loss)
+        scaled = loss if scale is None else loss * tf.cast(scale, loss.dtype)
     gradient = tape.gradient(
         scaled, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     # Embeddings give sparse gradients.
     gradient = [tf.convert_to_tensor(g) for g in gradient]
-    if scaled is not loss:
-        scale = optimizer.scale_loss(tf.ones((), loss.dtype))
+    if scale is not None:
         gradient = [g / tf.cast(scale, g.dtype) for g in gradient]
     return loss, gradient
 
@@ -75,11 +76,6 @@ def after(tensors, others):
         return [tf.identity(tensor) for tensor in tensors]
 
 
-# model -> (its compilation, {(function, options): compiled function}). The compiled
-# functions hold no reference to the model, which would keep it alive for ever.
-_compiled = weakref.WeakKeyDictionary()
-
-
 def compiled(model, function, **options):
     """Returns `function(model, weights, state, *arrays, **options)`, compiled.
 
@@ -98,56 +94,28 @@ def compiled(model, function, **options):
     Returns:
         Callable of `*arrays`, which may be nested structures and None.
     """
-    return _function(model, function, options, outermost=True)
+    return cached(model, function, options, _compile_outermost)
 
 
-def _function(model, function, options, outermost):
-    compilation = _compilation(model)
-    known, functions = _compiled.get(model, (None, None))
-    if known != compilation:
-        functions = {}
-        _compiled[model] = (compilation, functions)
-    key = (function, tuple(sorted(options.items())))
-    if key not in functions:
-        functions[key] = _compile(model, function, options, outermost)
-    return functions[key]
-
-
-def _compile(model, function, options, outermost):
+def _compile_outermost(model, function):
     reference = weakref.ref(model)
 
-    def call(*arrays):
-        model = reference()
-        if outermost:
-            weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
-            state = [
-                tf.convert_to_tensor(v.value) for v in model.non_trainable_variables
-            ]
-            arrays = (weights, state, *arrays)
-        return function(model, *arrays, **options)
+    def at_present_values(*arrays):
+        return function(*present_values(reference()), *arrays)
 
+    return _compile(model, at_present_values, jit_compile=bool(model.jit_compile))
+
+
+def _compile_inner(model, function):
+    # Compiled by XLA along with the outermost function, or not at all.
+    return _compile(model, function, jit_compile=None)
+
+
+def _compile(model, function, jit_compile):
     if model.run_eagerly:
-        return call
-    # Within an outermost function the inner ones are compiled along with it.
-    jit = bool(model.jit_compile) if outermost else None
-    compiled_call = tf.function(call, autograph=False, jit_compile=jit)
+        return function
+    graph = tf.function(function, autograph=False, jit_compile=jit_compile)
     # TensorFlow counts traces by line of code, so that several functions, each
     # traced once, look to it like one that is traced over and over.
-    compiled_call._omit_frequent_tracing_warning = True
-    return compiled_call
-
-
-def _compilation(model):
-    """What a traced function depends on besides its arguments."""
-    return (
-        _compile_call(model),
-        bool(model.run_eagerly),
-        getattr(getattr(model, "optimizer", None), "built", None),
-        tuple(id(variable) for variable in model.trainable_variables),
-    )
-
-
-def _compile_call(model):
-    """What stands for the last call of `model.compile`, or None if there was none."""
-    config = getattr(model, "_compile_config", None)
-    return None if config is None else weakref.ref(config)
+    graph._omit_frequent_tracing_warning = True
+    return graph

@@ -1,5 +1,7 @@
 """The loss that `model.fit` minimizes, as a function of the weights."""
 
+from keras import ops
+
 from keras_bnsmooth.autodiff.stateless import call, stateless
 
 
@@ -24,3 +26,17 @@ def training_loss(model, weights, state, x, y, sample_weight):
         y_pred = call(model, x)
         # Within the scope: regularizers read the weights too.
         return model._compute_loss(x, y, y_pred, sample_weight, training=True)
+
+
+def loss_scale(model):
+    """Returns by what the optimizer multiplies the loss, a scalar tensor, or None.
+
+    Under mixed float16 it does so against underflow; the gradient of the scaled loss
+    is to be divided by the same number.
+    """
+    optimizer = model.optimizer
+    if optimizer is None:
+        return None
+    one = ops.ones(())
+    scaled = optimizer.scale_loss(one)
+    return None if scaled is one else scaled

@@ -1,0 +1,86 @@
+"""Differentiation and compilation on JAX; what each function does stands in tensorflow.
+
+The variables of a model are arguments of what is compiled, never constants in it: in
+the middle of `fit` Keras keeps their values elsewhere and gives their memory away.
+"""
+
+import weakref
+
+import jax
+import keras
+from jax import numpy as jnp
+
+from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.stateless import present_values
+from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
+
+
+def loss_and_gradient(
+    model, weights, state, x, y, sample_weight=None, with_respect_to=None
+):
+    """Returns the training loss at given weights, and its gradient."""
+    function = cached(model, _differentiate, {}, _jit)
+    # The scale is a variable, read here since the inner function is traced but once.
+    scale = loss_scale(model)
+    loss, gradient = function(list(weights), list(state), x, y, sample_weight, scale)
+    if with_respect_to is not None:
+        gradient = [gradient[position] for position in with_respect_to]
+    return loss, gradient
+
+
+def _differentiate(model, weights, state, x, y, sample_weight, scale):
+    def scaled_and_plain(weights):
+        loss = training_loss(model, weights, state, x, y, sample_weight)
+        return (loss if scale is None else loss * scale.astype(loss.dtype)), loss
+
+    gradient, loss = jax.grad(scaled_and_plain, has_aux=True)(weights)
+    if scale is not None:
+        gradient = [g / scale.astype(g.dtype) for g in gradient]
+    return loss, gradient
+
+
+def map_in_order(function, values):
+    """Returns `function` of each element of an array, stacked."""
+    if isinstance(values, jax.core.Tracer):
+        return jax.lax.map(function, values)
+    # Run eagerly, since `jax.lax.map` would compile the function at every call.
+    return jnp.stack([function(value) for value in values])
+
+
+def after(tensors, others):
+    """Returns `tensors`, which are not available before `others` are computed."""
+    return jax.lax.optimization_barrier((tensors, others))[0]
+
+
+def compiled(model, function, **options):
+    """Returns `function(model, weights, state, *arrays, **options)`, compiled."""
+    return cached(model, function, options, _compile_outermost)
+
+
+def _compile_outermost(model, function):
+    reference = weakref.ref(model)
+
+    def at(values, optimizer_values, arrays):
+        with _values_of(reference().optimizer, optimizer_values):
+            return function(*values, *arrays)
+
+    at = _jit(model, at)
+
+    def at_present_values(*arrays):
+        model = reference()
+        optimizer = getattr(model, "optimizer", None)
+        optimizer_values = [v.value for v in getattr(optimizer, "variables", ())]
+        return at(present_values(model), optimizer_values, arrays)
+
+    return at_present_values
+
+
+def _values_of(optimizer, values):
+    """Context in which the variables of an optimizer, or None, have given values."""
+    variables = getattr(optimizer, "variables", ())
+    return keras.StatelessScope(state_mapping=zip(variables, values, strict=True))
+
+
+def _jit(model, function):
+    jitted = model.jit_compile and not model.run_eagerly
+    return jax.jit(function) if jitted else function

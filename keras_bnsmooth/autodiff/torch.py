@@ -1,0 +1,53 @@
+"""Differentiation on PyTorch, eager; what each function does stands in tensorflow."""
+
+import weakref
+
+import torch
+
+from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.stateless import present_values
+from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
+
+
+def loss_and_gradient(
+    model, weights, state, x, y, sample_weight=None, with_respect_to=None
+):
+    """Returns the training loss at given weights, and its gradient."""
+    weights = [w.detach() for w in weights]
+    positions = range(len(weights)) if with_respect_to is None else with_respect_to
+    differentiated = [weights[position].requires_grad_() for position in positions]
+    scale = loss_scale(model)
+    with torch.enable_grad():
+        loss = training_loss(model, weights, state, x, y, sample_weight)
+        scaled = loss if scale is None else loss * scale.to(loss.dtype)
+        gradient = torch.autograd.grad(
+            scaled, differentiated, allow_unused=True, materialize_grads=True
+        )
+    if scale is not None:
+        gradient = [g / scale.to(g.dtype) for g in gradient]
+    return loss.detach(), list(gradient)
+
+
+def map_in_order(function, values):
+    """Returns `function` of each element of a tensor, stacked."""
+    return torch.stack([function(value) for value in values])
+
+
+def after(tensors, others):
+    """Returns `tensors`: all runs in order."""
+    return tensors
+
+
+def compiled(model, function, **options):
+    """Returns `function(model, weights, state, *arrays, **options)`."""
+    return cached(model, function, options, _at_present_values)
+
+
+def _at_present_values(model, function):
+    reference = weakref.ref(model)
+
+    @torch.no_grad()
+    def at_present_values(*arrays):
+        return function(*present_values(reference()), *arrays)
+
+    return at_present_values
