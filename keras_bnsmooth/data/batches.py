@@ -53,8 +53,10 @@ class Batches:
         self._x = x
         self._y = y
         self._seed = seed
-        self._mean = np.float32(mean)
-        self._inverse_std = np.float32(1) / np.float32(std)
+        # As large as an image: NumPy takes ten times as long over an image if it has
+        # to repeat three channels at every pixel, and a GPU would wait for that.
+        self._mean = np.full(x.shape[1:], mean, "float32")
+        self._inverse_std = np.full(x.shape[1:], 1 / np.float32(std), "float32")
         self._augment = augment
         self.batch_size = batch_size
         self.steps_per_epoch = len(x) // batch_size

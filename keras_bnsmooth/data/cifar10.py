@@ -14,11 +14,19 @@ def load_cifar10(data_dir=None):
             `TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
     Raises:
-        ValueError: CIFAR-10 is not there and cannot be downloaded.
+        ValueError: CIFAR-10 is not there and cannot be downloaded, or TensorFlow
+            Datasets is not installed.
     """
-    # Slow to import, and only this data set needs it.
-    import tensorflow_datasets as tfds
-
+    try:
+        # Slow to import, and only this data set needs them.
+        import tensorflow  # noqa: F401 - TensorFlow Datasets imports it later
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ValueError(
+            "CIFAR-10 is read through TensorFlow Datasets, which is not installed "
+            f'({error}); pip install "keras-bnsmooth[tensorflow]", or pass '
+            "--dataset=FILE.npz."
+        ) from error
     tfds.disable_progress_bar()
     builder = tfds.builder("cifar10", data_dir=data_dir)
     if not builder.is_prepared():

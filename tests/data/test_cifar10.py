@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from keras_bnsmooth import data
 
 
 def test_it_is_cifar10():
+    tfds = pytest.importorskip("tensorflow_datasets")
     if not tfds.builder("cifar10").is_prepared():
         pytest.skip("CIFAR-10 is not prepared for TensorFlow Datasets on this machine")
     cifar10 = data.load("cifar10")

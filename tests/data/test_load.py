@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,7 @@ def test_an_unknown_data_set_is_refused():
 
 
 def test_cifar10_that_is_nowhere_says_what_to_do(tmp_path, monkeypatch):
-    import tensorflow_datasets as tfds
+    tfds = pytest.importorskip("tensorflow_datasets")
 
     def refuse(*arguments, **keywords):
         raise ConnectionError("no network")
@@ -90,3 +92,9 @@ def test_cifar10_that_is_nowhere_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
     with pytest.raises(ValueError, match="--data_dir or TFDS_DATA_DIR"):
         data.load("cifar10", str(tmp_path))
+
+
+def test_cifar10_without_tensorflow_datasets_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)  # as not installed
+    with pytest.raises(ValueError, match=r"pip install .*\[tensorflow\].*FILE\.npz"):
+        data.load("cifar10")

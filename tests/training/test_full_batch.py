@@ -8,6 +8,8 @@ from keras_bnsmooth.data import linear_teacher
 from keras_bnsmooth.models import NORMS, SquaredError, dln
 from keras_bnsmooth.training.full_batch import compile_full_batch
 
+pytestmark = pytest.mark.tensorflow
+
 X, Y = linear_teacher(samples=64, dim=4)
 
 

@@ -1,6 +1,5 @@
 """Each in a process of its own, since the precision is that of the whole process."""
 
-import os
 import subprocess
 import sys
 
@@ -31,7 +30,6 @@ def test_double_precision_is_refused_on_torch():
         [sys.executable, "-m", "apps.train_dln", "--dtype=float64"],
         capture_output=True,
         text=True,
-        env=os.environ,
     )
     assert done.returncode == 1
     assert done.stderr == (
