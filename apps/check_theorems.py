@@ -23,12 +23,16 @@ from absl import flags
 import keras_bnsmooth.models  # noqa: F401 - the classes that a saved model names
 from apps import program
 from keras_bnsmooth import data
-from keras_bnsmooth.theory import figures, network, page
-from keras_bnsmooth.theory.check import check
-from keras_bnsmooth.theory.counterexamples import counterexamples
-from keras_bnsmooth.theory.instances import BATCH_SIZES, LOSSES
-from keras_bnsmooth.theory.statement import TOLERANCE
 from keras_bnsmooth.training.environment import command_line, describe
+
+try:
+    from keras_bnsmooth.theory import figures, network, page
+    from keras_bnsmooth.theory.check import check
+    from keras_bnsmooth.theory.counterexamples import counterexamples
+    from keras_bnsmooth.theory.instances import BATCH_SIZES, LOSSES
+    from keras_bnsmooth.theory.statement import TOLERANCE
+except ImportError as error:  # another backend than TensorFlow
+    sys.exit(f"Error: {error}")
 
 FLAGS = flags.FLAGS
 # Flags of a run that say where it lies, not what it is.

@@ -10,6 +10,14 @@
 Section 4.1's setup is `Problem`; a `Statement` has the two sides and the assumptions.
 """
 
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "the theorems need the TensorFlow backend of Keras; KERAS_BACKEND is "
+        f"{keras.backend.backend()!r}, set it to 'tensorflow'."
+    )
+
 from keras_bnsmooth.theory import (
     fact_c_1,
     fact_c_2,

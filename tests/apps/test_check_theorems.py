@@ -1,5 +1,6 @@
 import json
 
+import keras
 import pytest
 
 from keras_bnsmooth.models import SquaredError, dln
@@ -17,6 +18,7 @@ def checked(output):
     return run_app("check_theorems", *arguments)
 
 
+@pytest.mark.tensorflow
 def test_table_json_pictures_and_page(checked, output):
     assert checked.returncode == 0, checked.stderr
     assert "Theorem 4.1      equality, gradient at z" in checked.stdout
@@ -48,6 +50,7 @@ def test_table_json_pictures_and_page(checked, output):
         assert f"({stem}.png)" in page
 
 
+@pytest.mark.tensorflow
 def test_a_trained_network(checked, output, tmp_path):
     run = tmp_path / "small_dln"
     run.mkdir()
@@ -67,6 +70,7 @@ def test_a_trained_network(checked, output, tmp_path):
     assert "Every form" in page
 
 
+@pytest.mark.tensorflow
 def test_a_bad_number_is_named():
     done = run_app("check_theorems", "--instances=0")
     assert done.returncode == 1
@@ -74,6 +78,14 @@ def test_a_bad_number_is_named():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.tensorflow
 def test_a_missing_run_is_one_line(tmp_path):
     done = run_app("check_theorems", "--model=missing", f"--output={tmp_path}")
     assert "--model=missing is no finished run" in error_of(done)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="has them")
+def test_other_backends_are_refused_in_one_line():
+    assert "the theorems need the TensorFlow backend" in error_of(
+        run_app("check_theorems")
+    )
