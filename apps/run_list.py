@@ -14,7 +14,6 @@ from its checkpoint.
 
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -74,12 +73,12 @@ class Run:
         print(f"{name} started.", flush=True)
 
     def stop(self):
-        """Interrupts the program; its last checkpoint is what it goes on from."""
-        self.process.send_signal(signal.SIGINT)
+        """Ends the program at once; its last checkpoint is what it goes on from."""
+        self.process.kill()
         self.process.wait()
 
     def collect(self):
-        """Copies what the run has left so far, but weights, and says how it ended."""
+        """Copies what the run has left so far, but weights, and says how far it is."""
         if self._directory.exists():
             shutil.copytree(
                 self._directory,
@@ -88,7 +87,7 @@ class Run:
                 dirs_exist_ok=True,
             )
         last_line = (self._log.read_text().splitlines() or [""])[-1]
-        print(f"{self.name} ended ({self.process.returncode}): {last_line}", flush=True)
+        print(f"{self.name}: {last_line}", flush=True)
 
 
 def main(paths):
