@@ -1,7 +1,8 @@
 """Checkpoints: all that training changes, in one file.
 
 A `.keras` file would not do: Keras leaves the states of seed generators out of it,
-so that dropout and noise would start over after each stop.
+so that dropout and noise would start over after each stop. On torch a `Dropout` layer
+without a seed draws from a generator of PyTorch's own, which is not saved: give it one.
 """
 
 import zipfile
