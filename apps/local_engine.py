@@ -25,7 +25,20 @@ class Job:
     minutes: float
 
 
-def run_jobs(jobs, at_once=1, done_minutes=0.0):
+@dataclasses.dataclass
+class Outcome:
+    """What became of jobs.
+
+    Attributes:
+        failed: Dict from the name of each job that failed to its last line of output.
+        left: Names of those that did not end before time was up.
+    """
+
+    failed: dict = dataclasses.field(default_factory=dict)
+    left: list = dataclasses.field(default_factory=list)
+
+
+def run_jobs(jobs, at_once=1, done_minutes=0.0, time_limit=None):
     """Runs jobs, in their order, and prints the lines that they print.
 
     A job that fails stops no other one. When the caller is interrupted, all are.
@@ -35,9 +48,10 @@ def run_jobs(jobs, at_once=1, done_minutes=0.0):
         at_once: Number of jobs that run at the same time; the cores are divided
             between them.
         done_minutes: Of jobs that were done before, for the progress.
+        time_limit: Minutes after which all that still runs is stopped, or None.
 
     Returns:
-        Dict from the name of each job that failed to its last line of output.
+        An `Outcome`.
     """
     progress = _Progress(jobs, done_minutes)
     threads = max(1, (os.cpu_count() or 1) // at_once)
@@ -47,25 +61,29 @@ def run_jobs(jobs, at_once=1, done_minutes=0.0):
         "OMP_NUM_THREADS": str(threads),
         "TF_NUM_INTRAOP_THREADS": str(threads),
     }
-    failed = {}
+    outcome = Outcome(left=[job.name for job in jobs])
     processes, stop = set(), threading.Event()
     with ThreadPoolExecutor(at_once) as pool:
         futures = {
-            pool.submit(_run, job, environment, progress, processes, stop): job
+            pool.submit(_run, job, environment, progress, processes, stop): job.name
             for job in jobs
         }
         try:
-            for future in as_completed(futures):
+            seconds = None if time_limit is None else 60 * time_limit
+            for future in as_completed(futures, timeout=seconds):
+                name = futures[future]
+                outcome.left.remove(name)
                 last_line = future.result()
                 if last_line is not None:
-                    failed[futures[future].name] = last_line
-        except BaseException:
+                    outcome.failed[name] = last_line
+        except TimeoutError:
+            print("Time is up.", flush=True)
+        finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             for process in list(processes):
                 process.terminate()
-            raise
-    return failed
+    return outcome
 
 
 def _run(job, environment, progress, processes, stop):

@@ -3,15 +3,16 @@
     python -m apps.pack --output=packed --data=cifar10.npz --python_version=3.12
 
 makes a folder with wheels of this package and of what the other machine lacks, the
-images, the list of runs and `run.sh`. Copy it there, where Python has JAX (or torch:
+images and `run.sh`. Copy it there, where Python has JAX (or torch:
 --backend=torch), and start it:
 
-    bash packed/run.sh                                   # all runs, into packed/results
-    bash packed/run.sh apps.run_list runs.txt --jobs=3 --minutes=9
+    bash packed/run.sh                                  # all, into packed/results.tgz
+    bash packed/run.sh apps.reproduce --jobs=3 --minutes=9
     bash packed/run.sh apps.benchmarks.gpu
 
-The runs are the paper's: width 64, 15,000 steps, batch 128, every norm, three seeds of
-none and bn, with all probes. The same command goes on with runs that were stopped.
+The runs are those of `apps.reproduce --preset=paper --network=vgg`: width 64, 15,000
+steps, batch 128, every norm, three seeds, with all probes. The same command goes on
+with runs that were stopped.
 """
 
 import shutil
@@ -23,7 +24,6 @@ from absl import flags
 
 import keras_bnsmooth
 from apps import program
-from keras_bnsmooth.models import NORMS
 
 FLAGS = flags.FLAGS
 
@@ -52,20 +52,6 @@ flags.DEFINE_list(
 
 _SOURCE = Path(keras_bnsmooth.__file__).parents[1]
 _TEMPLATE = Path(__file__).with_name("pack_run.sh")
-
-
-def list_runs():
-    """Returns the runs, as `apps.run_list` reads them."""
-    # The comparison of the paper first, in case the time does not suffice for all.
-    seeds = [("none", 0), ("bn", 0)]
-    seeds += [(norm, 0) for norm in NORMS if norm not in ("none", "bn")]
-    seeds += [(norm, seed) for seed in (1, 2) for norm in ("none", "bn")]
-    return "".join(
-        f"{norm}_seed{seed} train_vgg --dataset=cifar10.npz --norm={norm} "
-        f"--seed={seed} --width=64 --steps=15000 --batch_size=128 --probe_every=50 "
-        "--ics_every=500 --activations_every=500\n"
-        for norm, seed in seeds
-    )
 
 
 def pip(*arguments):
@@ -115,7 +101,6 @@ def main():
     folder.mkdir(parents=True)
     copy_data(folder)
     collect_wheels(folder / "wheels")
-    (folder / "runs.txt").write_text(list_runs())
     script = _TEMPLATE.read_text().replace("@BACKEND@", FLAGS.backend)
     (folder / "run.sh").write_text(script)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

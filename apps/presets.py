@@ -40,9 +40,18 @@ class PlannedRun:
         return " ".join(["python", *self.arguments(folder)])
 
     @property
-    def steps(self):
-        """Training steps."""
-        return self.flags["steps"]
+    def network(self):
+        """`"vgg"` or `"dln"`."""
+        return self.program.removeprefix("apps.train_")
+
+    @property
+    def identity(self):
+        """What tells the run from the others of a figure, as a dict."""
+        names = ("norm", "reduction", "learning_rate", "seed")
+        return {
+            "network": self.network,
+            **{name: self.flags.get(name) for name in names},
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,24 +107,28 @@ def _every(probe, random, ics, activations):
 
 
 def _all(vgg, dln, vgg_seeds, dln_seeds, vgg_probes, dln_probes):
-    """All runs of a preset; every norm of seed 0 before the other seeds."""
-    runs = []
-    for seed in range(max(vgg_seeds, dln_seeds)):
-        runs += [
-            _vgg(norm, seed, probes=vgg_probes, **vgg)
-            for norm in VGG_NORMS
-            if seed < vgg_seeds
-        ]
-        runs += [
-            _dln(norm, reduction, seed, probes=dln_probes, **dln)
-            for reduction in REDUCTIONS
-            for norm in DLN_NORMS
-            if seed < dln_seeds
-        ]
+    """All runs of a preset, the most telling first, in case time does not suffice."""
+    runs = [
+        _vgg(norm, seed, probes=vgg_probes, **vgg)
+        for norm, seed in _in_order(VGG_NORMS, vgg_seeds)
+    ]
+    runs += [
+        _dln(norm, reduction, seed, probes=dln_probes, **dln)
+        for norm, seed in _in_order(DLN_NORMS, dln_seeds)
+        for reduction in REDUCTIONS
+    ]
     # For the claim that BN bears larger learning rates; no landscape is asked of it.
     never = _every(0, 0, 0, 0)
     runs += [_vgg(norm, 0, 0.5, probes=never, **vgg) for norm in ("none", "bn")]
     return runs
+
+
+def _in_order(norms, seeds):
+    """(norm, seed): all norms once, then the main ones, then the others again."""
+    again = [(norm, seed) for seed in range(1, seeds) for norm in norms]
+    main = [pair for pair in again if pair[0] in ("none", "bn")]
+    others = [pair for pair in again if pair not in main]
+    return [(norm, 0) for norm in norms] + main + others
 
 
 DEMO = Preset(

@@ -9,7 +9,7 @@ command can be stopped and started as often as one likes. The runs of a preset l
 `OUTPUT/PRESET`, figures and report in `OUTPUT/PRESET_report`.
 """
 
-import os
+import shlex
 from pathlib import Path
 
 from absl import flags
@@ -33,24 +33,29 @@ flags.DEFINE_string("output", "runs", "Folder for runs, figures and report.")
 flags.DEFINE_string(
     "from", None, "Make no runs; draw and judge those in this --output folder."
 )
+flags.DEFINE_enum("network", "all", ["all", "vgg", "dln"], "Whose runs to make.")
 flags.DEFINE_integer("jobs", 1, "Runs to make at the same time.", lower_bound=1)
+flags.DEFINE_float("minutes", None, "Stop making runs after so long.", lower_bound=0.0)
+flags.DEFINE_string(
+    "run_flags", "", "Further flags of every run, such as '--width=4 --steps=60'."
+)
 
 
 def make_runs(preset, folder):
-    """Makes the runs of a preset that are not there; returns those that failed."""
-    there = [run for run in preset.runs if (folder / run.name / "result.json").exists()]
-    missing = [run for run in preset.runs if run not in there]
-    minutes = sum(run.minutes for run in missing)
+    """Makes the runs of a preset that are not there; returns the `Outcome`."""
+    runs = [run for run in preset.runs if FLAGS.network in ("all", run.network)]
+    there = [run for run in runs if (folder / run.name / "result.json").exists()]
+    missing = [run for run in runs if run not in there]
+    minutes = sum(run.minutes for run in missing) / FLAGS.jobs
     print(
-        f"{preset.name}: {len(preset.runs)} runs in {folder}, {len(there)} of them "
-        f"there. The others take about {minutes / min(FLAGS.jobs, 2) / 60:.1f} hours "
-        f"on {preset.where} and need {preset.needs}.",
+        f"{preset.name}: {len(runs)} runs in {folder}, {len(there)} of them there. The "
+        f"others take about {minutes / 60:.1f} hours on {preset.where} and need "
+        f"{preset.needs}.",
         flush=True,
     )
-    if FLAGS.jobs < (os.cpu_count() or 1) and preset.where.startswith("two CPU"):
-        print("Small networks leave cores idle: --jobs=2 is faster.", flush=True)
-    jobs = [Job(run.name, run.arguments(folder), run.minutes) for run in missing]
-    return run_jobs(jobs, FLAGS.jobs, sum(run.minutes for run in there))
+    more = shlex.split(FLAGS.run_flags)
+    jobs = [Job(run.name, run.arguments(folder) + more, run.minutes) for run in missing]
+    return run_jobs(jobs, FLAGS.jobs, sum(run.minutes for run in there), FLAGS.minutes)
 
 
 def draw_figures(preset, runs, folder):
@@ -76,8 +81,7 @@ def _with_commands(error, preset):
         run.command(f"runs/{preset.name}")
         for lacking in error.missing
         for run in preset.runs
-        if (lacking["network"] in run.program)
-        and all(run.flags.get(k) == v for k, v in lacking.items() if k != "network")
+        if all(run.identity[name] == value for name, value in lacking.items())
     ]
     if not commands:
         return str(error)
@@ -129,9 +133,11 @@ def main():
     preset = PRESETS[FLAGS.preset]
     folder = Path(FLAGS.output) / preset.name
     folder.mkdir(parents=True, exist_ok=True)
-    failed = make_runs(preset, folder)
-    for name, line in failed.items():
+    outcome = make_runs(preset, folder)
+    for name, line in outcome.failed.items():
         print(f"{name} failed: {line}")
+    if outcome.left:
+        print(f"{len(outcome.left)} runs are left; the same command goes on with them.")
     report(preset, folder)
 
 

@@ -95,9 +95,9 @@ def main():
     missing = [name for name in grid if not (folder / name / "result.json").exists()]
     print(f"{len(grid)} runs in {folder}, {len(grid) - len(missing)} of them there.")
     jobs = [Job(name, arguments(name, grid[name], folder), 1) for name in missing]
-    failures = run_jobs(jobs, FLAGS.jobs, done_minutes=len(grid) - len(missing))
+    outcome = run_jobs(jobs, FLAGS.jobs, done_minutes=len(grid) - len(missing))
     rows = [
-        grid_row(folder / name, run_flags, failures.get(name, ""))
+        grid_row(folder / name, run_flags, outcome.failed.get(name, ""))
         for name, run_flags in grid.items()
     ]
     write_grid(folder / "grid.csv", rows)

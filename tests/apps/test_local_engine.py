@@ -5,7 +5,7 @@ import textwrap
 import time
 from pathlib import Path
 
-from apps.local_engine import Job, run_jobs
+from apps.local_engine import Job, Outcome, run_jobs
 
 
 def _job(name, code):
@@ -14,7 +14,7 @@ def _job(name, code):
 
 def test_jobs_run_in_order_and_show_progress_over_all(capfd):
     code = "print('step 5/10  loss 1'); print('noise')"
-    assert run_jobs([_job("a", code), _job("b", code)], done_minutes=2) == {}
+    assert run_jobs([_job("a", code), _job("b", code)], done_minutes=2) == Outcome()
     lines = capfd.readouterr().out.splitlines()
     assert [line.partition("] ")[2] for line in lines] == [
         "a: step 5/10  loss 1",
@@ -33,8 +33,9 @@ def test_a_failure_stops_nobody_and_its_last_line_is_kept():
         _job("silent", "import os; os._exit(3)"),
         _job("good", "pass"),
     ]
-    failed = run_jobs(jobs, at_once=2)
-    assert failed == {"bad": "why", "silent": "exit code 3, without a word"}
+    outcome = run_jobs(jobs, at_once=2)
+    assert outcome.left == []
+    assert outcome.failed == {"bad": "why", "silent": "exit code 3, without a word"}
 
 
 def test_two_jobs_run_at_the_same_time(tmp_path):
@@ -50,7 +51,7 @@ def test_two_jobs_run_at_the_same_time(tmp_path):
         _job("a", code.format(mine=a, other=b)),
         _job("b", code.format(mine=b, other=a)),
     ]
-    assert run_jobs(jobs, at_once=2) == {}
+    assert run_jobs(jobs, at_once=2) == Outcome()
 
 
 def test_an_interruption_ends_the_jobs(tmp_path):
@@ -71,3 +72,10 @@ def test_an_interruption_ends_the_jobs(tmp_path):
     process.send_signal(signal.SIGINT)
     assert b"KeyboardInterrupt" in process.communicate(timeout=60)[1]
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
+def test_time_is_respected_and_what_is_left_is_named():
+    jobs = [_job(name, "import time; time.sleep(600)") for name in "ab"]
+    started_at = time.monotonic()
+    assert run_jobs(jobs, time_limit=0.01).left == ["a", "b"]
+    assert time.monotonic() - started_at < 300

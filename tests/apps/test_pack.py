@@ -1,23 +1,16 @@
 """The folder for a machine without a network, and what runs from it."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 
 import keras
 import numpy as np
 import pytest
 
-from apps import pack
-from keras_bnsmooth.models import NORMS
 from tests.apps.run_app import error_of, run_app
-
-
-def test_the_list_holds_every_norm_and_three_seeds_of_the_main_ones():
-    names = {line.split()[0] for line in pack.list_runs().splitlines()}
-    assert {name.rpartition("_seed")[0] for name in names} == set(NORMS)
-    for norm in ("none", "bn"):
-        assert {f"{norm}_seed{seed}" for seed in range(3)} <= names
 
 
 def test_mistakes_end_in_one_line(tmp_path):
@@ -26,6 +19,9 @@ def test_mistakes_end_in_one_line(tmp_path):
     assert "is no .npz and no folder with a prepare.py" in error_of(done)
     done = run_app("pack", f"--output={tmp_path}", "--data=images.npz")
     assert "is there already" in error_of(done)
+
+
+SMALL = ("--depth=11", "--width=2", "--batch_size=8", "--steps=4")
 
 
 @pytest.mark.slow
@@ -47,21 +43,33 @@ def test_a_packed_folder_trains_from_its_wheels_alone(tmp_path):
         "--packages=namex",
     )
     assert done.returncode == 0, done.stderr
-    done = subprocess.run(
-        [
-            *("bash", packed / "run.sh", "apps.train_vgg", "--dataset=cifar10.npz"),
-            *("--depth=11", "--width=2", "--batch_size=8", "--steps=4", "--workdir=r"),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=os.environ
-        | {
-            "KERAS_BACKEND": keras.backend.backend(),
-            "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
-            "PIP_NO_INDEX": "1",
-        },
-    )
-    assert done.returncode == 0, done.stderr
+
+    def run_there(*arguments):
+        python = os.path.dirname(sys.executable)
+        done = subprocess.run(
+            ["bash", packed / "run.sh", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env=os.environ
+            | {
+                "KERAS_BACKEND": keras.backend.backend(),
+                "PATH": f"{python}:{os.environ['PATH']}",
+                "PIP_NO_INDEX": "1",
+            },
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    run_there("apps.train_vgg", "--dataset=cifar10.npz", *SMALL, "--workdir=r")
     assert (packed / "site" / "keras_bnsmooth").is_dir()
     assert (packed / "r" / "result.json").exists()
+    shutil.copytree(packed / "r", packed / "paper" / "vgg_bn_seed0")
+    done = run_there("apps.reproduce", "--minutes=0.001")
+    assert "23 runs in paper, 1 of them there" in done.stdout
+    assert "22 runs are left" in done.stdout
+    with tarfile.open(packed / "results.tgz") as results:
+        names = results.getnames()
+    assert "paper/vgg_bn_seed0/metrics.jsonl" in names
+    assert "paper_report/report.html" in names
+    assert not [name for name in names if name.endswith((".keras", ".npz"))]
