@@ -11,7 +11,6 @@ import keras
 from jax import numpy as jnp
 
 from keras_bnsmooth.autodiff.function_cache import cached
-from keras_bnsmooth.autodiff.stateless import present_values
 from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 
 
@@ -60,25 +59,27 @@ def compiled(model, function, **options):
 def _compile_outermost(model, function):
     reference = weakref.ref(model)
 
-    def at(values, optimizer_values, arrays):
-        with _values_of(reference().optimizer, optimizer_values):
-            return function(*values, *arrays)
+    def at(weights, state, optimizer_state, arrays):
+        optimizer = _optimizer_variables(reference())
+        with keras.StatelessScope(zip(optimizer, optimizer_state, strict=True)):
+            return function(weights, state, *arrays)
 
     at = _jit(model, at)
 
     def at_present_values(*arrays):
         model = reference()
-        optimizer = getattr(model, "optimizer", None)
-        optimizer_values = [v.value for v in getattr(optimizer, "variables", ())]
-        return at(present_values(model), optimizer_values, arrays)
+        weights = [v.value for v in model.trainable_variables]
+        state = [v.value for v in model.non_trainable_variables]
+        optimizer_state = [v.value for v in _optimizer_variables(model)]
+        return at(weights, state, optimizer_state, arrays)
 
     return at_present_values
 
 
-def _values_of(optimizer, values):
-    """Context in which the variables of an optimizer, or None, have given values."""
-    variables = getattr(optimizer, "variables", ())
-    return keras.StatelessScope(state_mapping=zip(variables, values, strict=True))
+def _optimizer_variables(model):
+    """Among them is the loss scale of mixed float16."""
+    optimizer = getattr(model, "optimizer", None)
+    return [] if optimizer is None else optimizer.variables
 
 
 def _jit(model, function):

@@ -29,14 +29,6 @@ def stateless(model, weights, state):
         yield
 
 
-def present_values(model):
-    """Returns the values of trainable and of non-trainable variables, as two lists."""
-    return tuple(
-        [keras.ops.convert_to_tensor(variable.value) for variable in variables]
-        for variables in (model.trainable_variables, model.non_trainable_variables)
-    )
-
-
 def call(model, x):
     """Returns the outputs of the model in training mode."""
     if model._call_has_training_arg:

@@ -5,7 +5,6 @@ import weakref
 import tensorflow as tf
 
 from keras_bnsmooth.autodiff.function_cache import cached
-from keras_bnsmooth.autodiff.stateless import present_values
 from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 
 
@@ -101,7 +100,10 @@ def _compile_outermost(model, function):
     reference = weakref.ref(model)
 
     def at_present_values(*arrays):
-        return function(*present_values(reference()), *arrays)
+        model = reference()
+        weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
+        state = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
+        return function(weights, state, *arrays)
 
     return _compile(model, at_present_values, jit_compile=bool(model.jit_compile))
 

@@ -5,7 +5,6 @@ import weakref
 import torch
 
 from keras_bnsmooth.autodiff.function_cache import cached
-from keras_bnsmooth.autodiff.stateless import present_values
 from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 
 
@@ -48,6 +47,9 @@ def _at_present_values(model, function):
 
     @torch.no_grad()
     def at_present_values(*arrays):
-        return function(*present_values(reference()), *arrays)
+        model = reference()
+        weights = [v.value for v in model.trainable_variables]
+        state = [v.value for v in model.non_trainable_variables]
+        return function(weights, state, *arrays)
 
     return at_present_values

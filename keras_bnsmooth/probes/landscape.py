@@ -163,14 +163,17 @@ def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
     direction = gradient
     if random is not None:
         length = ops.sqrt(ops.sum(squares))
-        direction = [ops.cast(length, r.dtype) * r for r in random]
+        direction = [ops.multiply(ops.cast(length, r.dtype), r) for r in random]
 
-    def at(step_size):
-        moved = [
+    def moved(step_size):
+        return [
             w - ops.cast(step_size, w.dtype) * d
             for w, d in zip(weights, direction, strict=True)
         ]
-        loss, g = autodiff.loss_and_gradient(model, moved, state, *batch)
+
+    def at(step_size):
+        # The moved weights have no name here, which would hold their memory.
+        loss, g = autodiff.loss_and_gradient(model, moved(step_size), state, *batch)
         loss = ops.reshape(ops.cast(loss, dtype), (1,))
         return ops.concatenate([loss, squared_norms(differences(g, gradient), dtype)])
 

@@ -24,13 +24,13 @@ def inner_products(a, b, dtype):
 
 
 def squared_norms(tensors, dtype):
-    """Returns ||a_j||^2 for each tensor a_j of a list, as one tensor [J]."""
+    """Returns ||a_j||^2 for each tensor a_j, as one tensor [J]."""
     return ops.stack([ops.sum(ops.square(ops.cast(a, dtype))) for a in tensors])
 
 
 def differences(a, b):
-    """Returns a_j - b_j for the tensors of two lists."""
-    return [u - v for u, v in zip(a, b, strict=True)]
+    """Yields a_j - b_j for the tensors of two lists, with memory for one at a time."""
+    return (u - v for u, v in zip(a, b, strict=True))
 
 
 def total(terms):

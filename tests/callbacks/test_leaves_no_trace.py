@@ -49,7 +49,9 @@ def fit(model, callbacks, epochs=1, **arguments):
 
 def state(model):
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    return [v.numpy() for v in variables], random.getstate(), np.random.get_state()
+    # Copies, since on torch `numpy()` shows the variable's own memory.
+    values = [np.array(v.numpy()) for v in variables]
+    return values, random.getstate(), np.random.get_state()
 
 
 def check_same(one, other):
@@ -69,7 +71,9 @@ def all_probes(workdir, batch=BATCH, **arguments):
     ]
 
 
-CASES = [(norm, 1) for norm in NORMS] + [("noisy_bn", 7), ("none", 7)]
+CASES = [(norm, 1) for norm in NORMS]
+if keras.backend.backend() != "torch":  # where Keras makes one step at a time
+    CASES += [("noisy_bn", 7), ("none", 7)]
 
 
 @pytest.mark.parametrize(("norm", "steps_per_execution"), CASES)

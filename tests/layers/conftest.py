@@ -2,11 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-if keras.backend.backend() == "jax":
-    import jax
 
-    # The references are in double precision, which JAX leaves out unless asked.
-    jax.config.update("jax_enable_x64", True)
+@pytest.fixture(autouse=True)
+def _double_precision_of_the_references(x64):
+    pass
 
 
 def _gradient(function, x, upstream):

@@ -6,6 +6,8 @@ from keras_bnsmooth.data import linear_teacher
 from keras_bnsmooth.models import NORMS, SquaredError, dln
 from keras_bnsmooth.models.squared_error import REDUCTIONS
 
+pytestmark = pytest.mark.usefixtures("x64")
+
 
 def test_it_is_a_product_of_matrices():
     model = dln(depth=25, dim=10, seed=1, dtype="float64")

@@ -13,16 +13,9 @@ X = RNG.normal(size=(STEPS, 32, 16, 16, 3))
 Y = RNG.integers(0, 10, (STEPS, 32))
 
 
-@pytest.fixture
-def float64():
-    """In float32 the losses of a normalized VGG tell nothing after a few steps: they
-    part as fast when a weight changes by one unit of rounding, with or without XLA."""
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(floatx)
-    keras.config.set_dtype_policy(policy)
+# In float32 the losses of a normalized VGG tell nothing after a few steps: they part as
+# fast when a weight changes by one unit of rounding, with or without XLA.
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 
 
 def losses(norm, jit_compile):
@@ -41,7 +34,6 @@ def losses(norm, jit_compile):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.usefixtures("float64")
 def test_the_first_losses_of_every_norm_are_those_without_xla(norm):
     with_xla = losses(norm, True)
     assert np.isfinite(with_xla).all()

@@ -1,17 +1,18 @@
-"""The slow, obvious way: set the weights, call the model under a tape, restore."""
+"""The slow, obvious way: set the weights, call the model, differentiate, restore."""
 
 import contextlib
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 
 @contextlib.contextmanager
 def restored(model):
     """Puts all variables back, moving statistics and seeds included."""
-    values = [v.numpy() for v in model.variables]
+    # Copies, since on torch `numpy()` shows the variable's own memory.
+    values = [np.array(v.numpy()) for v in model.variables]
     try:
-        yield values
+        yield
     finally:
         for variable, value in zip(model.variables, values, strict=True):
             variable.assign(value)
@@ -19,26 +20,69 @@ def restored(model):
 
 def loss_and_gradient(model, weights, x, y, sample_weight=None):
     """Loss and gradient at `weights`, with the draws that are next in line."""
+    differentiate = {
+        "tensorflow": _differentiate_on_tensorflow,
+        "jax": _differentiate_on_jax,
+        "torch": _differentiate_on_torch,
+    }[keras.backend.backend()]
+    x, y, sample_weight = keras.tree.map_structure(
+        lambda part: None if part is None else keras.ops.convert_to_tensor(part),
+        (x, y, sample_weight),
+    )
     with restored(model):
         for variable, value in zip(model.trainable_variables, weights, strict=True):
             variable.assign(value)
-        variables = [v.value for v in model.trainable_variables]
-
-        def evaluate():
-            with tf.GradientTape() as tape:
-                y_pred = model(x, training=True)
-                loss = model.compute_loss(x, y, y_pred, sample_weight)
-            return loss, tape.gradient(loss, variables)
-
-        # XLA draws other random numbers from the same seed.
-        if model.jit_compile:
-            evaluate = tf.function(evaluate, jit_compile=True)
-        loss, gradient = evaluate()
-        gradient = [
-            np.zeros(v.shape) if g is None else tf.convert_to_tensor(g).numpy()
-            for g, v in zip(gradient, variables, strict=True)
-        ]
+        loss, gradient = differentiate(model, x, y, sample_weight)
+    gradient = [
+        np.zeros(v.shape) if g is None else keras.ops.convert_to_numpy(g)
+        for g, v in zip(gradient, model.trainable_variables, strict=True)
+    ]
     return float(loss), [g.astype(np.float64) for g in gradient]
+
+
+def _loss(model, x, y, sample_weight):
+    y_pred = model(x, training=True)
+    return model.compute_loss(x, y, y_pred, sample_weight)
+
+
+def _differentiate_on_tensorflow(model, x, y, sample_weight):
+    import tensorflow as tf
+
+    def evaluate():
+        variables = [v.value for v in model.trainable_variables]
+        with tf.GradientTape() as tape:
+            loss = _loss(model, x, y, sample_weight)
+        gradient = tape.gradient(loss, variables)
+        return loss, [g if g is None else tf.convert_to_tensor(g) for g in gradient]
+
+    # XLA draws other random numbers from the same seed.
+    if model.jit_compile:
+        evaluate = tf.function(evaluate, jit_compile=True)
+    return evaluate()
+
+
+def _differentiate_on_jax(model, x, y, sample_weight):
+    import jax
+
+    state = [v.value for v in model.non_trainable_variables]
+
+    def evaluate(weights):
+        # Seeds must come in by the scope, as what is traced may assign to them.
+        variables = model.trainable_variables + model.non_trainable_variables
+        values = zip(variables, weights + state, strict=True)
+        with keras.StatelessScope(values, collect_losses=True):
+            return _loss(model, x, y, sample_weight)
+
+    return jax.value_and_grad(evaluate)([v.value for v in model.trainable_variables])
+
+
+def _differentiate_on_torch(model, x, y, sample_weight):
+    loss = _loss(model, x, y, sample_weight)
+    variables = [v.value for v in model.trainable_variables]
+    loss.backward()
+    gradient = [None if v.grad is None else v.grad.clone() for v in variables]
+    model.zero_grad()
+    return loss.detach(), gradient
 
 
 def norm(arrays):
@@ -47,7 +91,7 @@ def norm(arrays):
 
 def landscape(model, x, y, step_sizes, sample_weight=None, direction=None):
     """Returns loss, gradient norm, losses, gradient distances and beta."""
-    weights = [v.numpy() for v in model.trainable_variables]
+    weights = [np.array(v.numpy()) for v in model.trainable_variables]
     loss, g = loss_and_gradient(model, weights, x, y, sample_weight)
     direction = g if direction is None else [norm(g) * d for d in direction]
     losses, distances = [], []
@@ -64,7 +108,7 @@ def landscape(model, x, y, step_sizes, sample_weight=None, direction=None):
 
 def internal_covariate_shift(model, groups, x, y, learning_rate, sample_weight=None):
     """Returns l2 [L] and cosine [L] for groups of positions of weights, in order."""
-    weights = [v.numpy() for v in model.trainable_variables]
+    weights = [np.array(v.numpy()) for v in model.trainable_variables]
     _, g = loss_and_gradient(model, weights, x, y, sample_weight)
     moved = [w - learning_rate * d for w, d in zip(weights, g, strict=True)]
     l2, cosine = [], []

@@ -2,6 +2,7 @@ import example_models
 import keras
 import numpy as np
 import pytest
+from keras.ops import convert_to_numpy
 
 from keras_bnsmooth import probes
 
@@ -16,7 +17,7 @@ def test_values_are_those_of_a_model_of_intermediate_outputs():
         model.inputs, [model.get_layer(name).output for name in names]
     )
     for name, output in zip(names, intermediate(x, training=True), strict=True):
-        expected = np.asarray(output)[..., 1].ravel()
+        expected = convert_to_numpy(output)[..., 1].ravel()
         np.testing.assert_allclose(values[name], expected, rtol=1e-5, atol=1e-6)
         assert values[name].ndim == 1
 
@@ -36,7 +37,7 @@ def test_units_for_single_layers():
     everything = model.get_layer("dense1")(x)
     values = probes.activations(model, x, units={"dense1": 3})
     np.testing.assert_allclose(
-        values["dense1"], np.asarray(everything)[:, 3], rtol=1e-5
+        values["dense1"], convert_to_numpy(everything)[:, 3], rtol=1e-5
     )
     assert list(values) == ["dense1", "dense2"]
 
@@ -57,7 +58,9 @@ def test_channels_first_units_are_on_axis_one():
     model = keras.Model(inputs, conv(inputs))
     x = np.random.default_rng(0).normal(size=(4, 2, 5))
     values = probes.activations(model, x, units=2)["conv"]
-    np.testing.assert_allclose(values, np.asarray(model(x))[:, 2].ravel(), rtol=1e-5)
+    np.testing.assert_allclose(
+        values, convert_to_numpy(model(x))[:, 2].ravel(), rtol=1e-5
+    )
 
 
 def test_any_layer_by_name_without_compiling():
