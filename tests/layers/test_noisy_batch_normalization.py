@@ -234,6 +234,7 @@ def test_compiled_training_with_unknown_sizes(axis, rng):
     )
 
 
+@pytest.mark.tensorflow  # Its gradient is written by hand there alone.
 def test_second_derivatives(rng, gradient):
     """The gradient of a gradient agrees with its finite differences."""
     x, upstream, direction = rng.normal(1, 2, (3, 6, 2))

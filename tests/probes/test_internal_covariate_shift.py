@@ -56,8 +56,10 @@ def test_two_layer_linear_network_by_hand():
     assert r.layers == ["a", "b"]
     l2 = [0.0, np.linalg.norm(g_b - g_b_moved)]
     cosine = np.sum(g_b * g_b_moved) / np.linalg.norm(g_b) / np.linalg.norm(g_b_moved)
-    np.testing.assert_allclose(r.l2, l2, rtol=1e-12)
-    np.testing.assert_allclose(r.cosine, [1.0, cosine], rtol=1e-12)
+    # Other backends of Keras take means in single precision.
+    rtol = 1e-12 if keras.backend.backend() == "tensorflow" else 1e-6
+    np.testing.assert_allclose(r.l2, l2, rtol=rtol)
+    np.testing.assert_allclose(r.cosine, [1.0, cosine], rtol=rtol)
 
 
 def test_given_weights_equal_the_virtual_step():
