@@ -1,5 +1,6 @@
 """What all probes have in common as callbacks: when, on what, and the record."""
 
+import math
 import re
 
 import keras
@@ -47,6 +48,7 @@ class ProbeCallback(keras.callbacks.Callback):
         self._record = None
         self._rows = []
         self._last_step = None
+        self._next_batch = 0
         self._training_begins = False
         self._probed_model = None
 
@@ -102,16 +104,28 @@ class ProbeCallback(keras.callbacks.Callback):
             ) from error
         self._training_begins = True
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Counts batches anew."""
+        self._next_batch = 0
+
     def on_train_batch_begin(self, batch, logs=None):
         """Measures if a scheduled step has come."""
+        # Between probes batches are counted, since reading the step waits for the
+        # last update on a GPU, and on JAX hands all weights back to the model.
+        if batch < self._next_batch:
+            return
         step = self.step()
         if self._training_begins:
             # Not earlier: callbacks may restore a checkpoint in `on_train_begin`.
             self._training_begins = False
             self._open(step)
         due = self._schedule.next(self._last_step + 1)
-        if due is None or due > step or step == self._last_step:
-            return
+        if due is not None and due <= step and step != self._last_step:
+            self._probe_now(step)
+            due = self._schedule.next(step + 1)
+        self._next_batch = math.inf if due is None else batch + max(1, due - step)
+
+    def _probe_now(self, step):
         try:
             self.probe(step)
         except Exception as error:

@@ -377,3 +377,16 @@ def test_a_callback_follows_one_model():
 
 def test_no_history_before_the_first_probe():
     assert LandscapeProbe(BATCH, every=5).history == {}
+
+
+@pytest.mark.parametrize("make", PROBES)
+def test_the_step_is_read_only_where_a_probe_may_be_due(make, monkeypatch):
+    reads = []
+    step = make.step
+    monkeypatch.setattr(make, "step", lambda self: reads.append(1) or step(self))
+    model = build()
+    probe = make(BATCH, every=25)
+    fit(model, [probe], epochs=6)
+    assert steps(probe) == [0, 25, 50]
+    # Once before training, at the start of each epoch, and at each probe.
+    assert len(reads) <= 1 + 6 + 3
