@@ -1,6 +1,7 @@
 """Cost of the probes, in evaluations of loss and gradient and in memory.
 
     python -m apps.benchmarks.probes
+    KERAS_BACKEND=jax python -m apps.benchmarks.probes
 
 Time: a VGG with batch normalization on a batch of CIFAR-10's shape, each probe in
 turn with evaluations of the same loss and gradient, compiled likewise. Memory: the
@@ -23,6 +24,11 @@ FLAGS = flags.FLAGS
 
 flags.DEFINE_integer("width", 16, "Filters of the first block.", lower_bound=1)
 flags.DEFINE_integer("depth", 11, "Layers of the VGG: 11, 13, 16 or 19.")
+flags.DEFINE_bool(
+    "jit",
+    keras.backend.backend() == "jax",
+    "Compile the model with jit_compile: XLA, which JAX is nothing without.",
+)
 flags.DEFINE_integer("rounds", 15, "Measurements of each.", lower_bound=1)
 
 _BATCH_SIZE = 128
@@ -37,7 +43,7 @@ def build():
     model.compile(
         keras.optimizers.SGD(_LEARNING_RATE),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,
+        jit_compile=FLAGS.jit,
     )
     return model
 
@@ -64,8 +70,10 @@ def time_probes():
 
     def gradients():
         for _ in range(_GRADIENTS):
-            loss, _ = loss_and_gradient(*batch)
-            float(loss)
+            _, gradient = loss_and_gradient(*batch)
+            # Devices compute while Python goes on: wait for the gradient of the first
+            # layer, which is the last to be computed.
+            keras.ops.convert_to_numpy(gradient[0])
 
     def landscape():
         probes.landscape(model, x, y, _STEP_SIZES)
@@ -83,7 +91,10 @@ def time_probes():
     )
     gradient = time["gradients"] / _GRADIENTS
     evaluations = len(_STEP_SIZES) + 1
-    print(f"VGG-{FLAGS.depth} with BN, width {FLAGS.width}, batch {_BATCH_SIZE}")
+    print(
+        f"VGG-{FLAGS.depth} with BN, width {FLAGS.width}, batch {_BATCH_SIZE}, on "
+        f"{keras.backend.backend()}{' with jit_compile' if FLAGS.jit else ''}"
+    )
     print(f"  one loss and gradient                  {gradient * 1e3:8.1f} ms")
     for name, count, text in (
         ("landscape", evaluations, f"landscape, over K + 1 = {evaluations} of them"),
@@ -100,7 +111,7 @@ import keras, numpy as np
 from keras_bnsmooth import probes
 layers = [keras.layers.Dense(4096) for _ in range(3)]
 model = keras.Sequential([keras.Input((4096,)), *layers])
-model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=sys.argv[2] == "True")
 x = np.ones((16, 4096), "float32")
 for _ in range(3):
     model.train_on_batch(x, x)
@@ -113,7 +124,8 @@ print(peak, 4 * model.count_params())
 
 def peak_memory(probe):
     """Returns peak bytes of a process that trains a large network, and its weights'."""
-    command = [sys.executable, "-c", _TRAIN, "probe" if probe else "train"]
+    what = "probe" if probe else "train"
+    command = [sys.executable, "-c", _TRAIN, what, str(FLAGS.jit)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return tuple(map(int, output.split()[-2:]))
 

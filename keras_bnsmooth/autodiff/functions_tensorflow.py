@@ -8,7 +8,14 @@ back as float64 NumPy arrays.
 
 from collections.abc import Callable, Iterable, Iterator
 
+import keras
 import numpy as np
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "keras_bnsmooth.theory differentiates on TensorFlow only; KERAS_BACKEND is "
+        f"{keras.backend.backend()!r}: set it to 'tensorflow'."
+    )
 import tensorflow as tf
 
 Function = Callable[[tf.Tensor], tf.Tensor]

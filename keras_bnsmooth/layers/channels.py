@@ -79,11 +79,10 @@ def moments_per_channel(x, axis, mask=None):
         variance = mean_per_channel(ops.square(deviation), axis, mask)
         return mean, variance, deviation
 
-    if mask is not None or keras.backend.backend() != "tensorflow":
+    if mask is not None or not _short_gradients_pay():
         return moments(x)[:2]
 
-    # TensorFlow runs the gradient one operation at a time, so fewer of them count;
-    # the others fuse them. Higher derivatives follow, as `deviation` depends on `x`.
+    # Higher derivatives follow, as `deviation` depends on `x`.
     @ops.custom_gradient
     def moments_with_short_gradient(x):
         mean, variance, deviation = moments(x)
@@ -142,6 +141,11 @@ def number_of_elements(shape):
     for length in shape:
         size = size * length
     return size
+
+
+def _short_gradients_pay():
+    """TensorFlow runs a gradient one operation at a time, and we save it some."""
+    return keras.backend.backend() == "tensorflow"
 
 
 def _elements_per_channel(x, axis):

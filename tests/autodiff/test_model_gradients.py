@@ -1,3 +1,4 @@
+import importlib
 import runpy
 
 import keras
@@ -58,6 +59,14 @@ def test_map_in_order_stacks():
     values = keras.ops.convert_to_tensor([1.0, 2.0, 3.0])
     mapped = autodiff.map_in_order(lambda v: keras.ops.stack([v, v * v]), values)
     np.testing.assert_array_equal(mapped, [[1, 1], [2, 4], [3, 9]])
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow", reason="the theory's own backend"
+)
+def test_the_theory_is_refused_in_one_line():
+    with pytest.raises(ImportError, match="set it to 'tensorflow'"):
+        importlib.import_module("keras_bnsmooth.theory")
 
 
 def test_other_backends_are_refused_in_one_line(monkeypatch):
