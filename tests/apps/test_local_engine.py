@@ -60,7 +60,10 @@ def test_an_interruption_ends_the_jobs(tmp_path):
         f"import os, time; print(os.getpid(), file=open({str(pid)!r}, 'w'), flush=True)"
     )
     caller = f"""
+    import signal
     from apps.local_engine import Job, run_jobs
+    # A shell in the background starts programs that ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run_jobs([Job("a", ["-c", {job + "; time.sleep(600)"!r}], 1)] * 3)
     """
     process = subprocess.Popen(
