@@ -1,12 +1,12 @@
 """The charts as a user sees them: a real TensorBoard in a real browser."""
 
-import browser
 import keras
 import numpy as np
 import pytest
 from tensorboard import program
 
 from keras_bnsmooth.callbacks import ActivationProbe, ICSProbe, LandscapeProbe
+from tests.callbacks import browser
 
 pytestmark = [
     pytest.mark.browser,

@@ -1,11 +1,11 @@
 import inspect
 
 import keras
-import normalization_reference as reference
 import numpy as np
 import pytest
 
 from keras_bnsmooth.layers import LpNormalization
+from tests.layers import normalization_reference as reference
 
 NORMS = [1, 1.5, 2, 3, 20, np.inf]
 SHAPE = (4, 3, 5, 2)

@@ -1,10 +1,10 @@
-import example_models
 import keras
 import numpy as np
 import pytest
 from keras.ops import convert_to_numpy
 
 from keras_bnsmooth import probes
+from tests.probes import example_models
 
 
 def test_values_are_those_of_a_model_of_intermediate_outputs():

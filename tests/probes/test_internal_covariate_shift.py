@@ -1,11 +1,10 @@
-import example_models
 import keras
 import numpy as np
 import pytest
-import reference
 
 from keras_bnsmooth import probes
 from keras_bnsmooth.probes.layer_list import weight_layers
+from tests.probes import example_models, reference
 
 
 def split(batch):

@@ -2,14 +2,13 @@ import gc
 import resource
 import weakref
 
-import example_models
 import keras
 import numpy as np
 import pytest
-import reference
 
 from keras_bnsmooth import probes
 from keras_bnsmooth.probes import directions, rounding
+from tests.probes import example_models, reference
 
 STEP_SIZES = np.array([0.05, 0.2, 0.4])
 
