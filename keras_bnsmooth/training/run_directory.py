@@ -15,6 +15,7 @@ from pathlib import Path
 from keras_bnsmooth.records import json_lines
 from keras_bnsmooth.records.replacing import replacing
 from keras_bnsmooth.training.errors import RunError
+from keras_bnsmooth.training.lock import lock
 
 
 class RunDirectory:
@@ -28,7 +29,8 @@ class RunDirectory:
             may differ when it goes on.
 
     Raises:
-        RunError: The directory holds a run of other flags, or something else.
+        RunError: The directory holds a run of other flags, or something else, or
+            another process is writing it.
         OSError: The directory cannot be written.
     """
 
@@ -46,6 +48,7 @@ class RunDirectory:
             )
         else:
             _write_json(self._config_path, config)
+        self._lock = lock(self.path)
 
     @property
     def _config_path(self):
