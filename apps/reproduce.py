@@ -15,7 +15,8 @@ from pathlib import Path
 from absl import flags
 
 from apps import program
-from apps.local_engine import Job, run_jobs
+from apps.engines.jobs import Job
+from apps.engines.local import run_jobs
 from apps.presets import PRESETS
 from keras_bnsmooth.claims import judge_all
 from keras_bnsmooth.figures.needs import MissingRunsError

@@ -2,6 +2,7 @@
 
     python -m apps.sweep --norms=none,bn,l1 --learning_rates=0.01,0.1,1 --seeds=3
     python -m apps.sweep --network=dln --norms=none,bn --learning_rates=1e-7,1e-6,1e-5
+    python -m apps.sweep --engine=ray --ray_gpus=0.5 --output=/shared/sweep
     python -m apps.sweep --run_flags="--dataset=digits --depth=11 --width=8 --steps=200"
 
 Each run is an ordinary run directory. A run that fails or diverges stops nobody; the
@@ -16,7 +17,8 @@ from pathlib import Path
 from absl import flags
 
 from apps import program
-from apps.local_engine import Job, run_jobs
+from apps.engines import local, ray_cluster
+from apps.engines.jobs import Job
 from keras_bnsmooth.figures.learning_rates import draw_learning_rates
 from keras_bnsmooth.models import NORMS
 from keras_bnsmooth.report.grid import grid_row, write_grid
@@ -32,7 +34,15 @@ flags.DEFINE_list("learning_rates", ["0.1"], "Positive numbers.")
 flags.DEFINE_integer("seeds", 1, "Seeds 0, 1, ... of each.", lower_bound=1)
 flags.DEFINE_string("run_flags", "", "Further flags of every run, as one string.")
 flags.DEFINE_string("output", "runs/sweep", "Folder of the run directories.")
-flags.DEFINE_integer("jobs", 1, "Runs to make at the same time.", lower_bound=1)
+flags.DEFINE_enum(
+    "engine", "local", ["local", "ray"], "This machine, or the cluster of Ray."
+)
+flags.DEFINE_integer(
+    "jobs", 1, "Runs to make at the same time on this machine.", lower_bound=1
+)
+flags.DEFINE_string("ray_address", None, "Of the cluster; by default this machine's.")
+flags.DEFINE_integer("ray_cpus", 1, "Cores that a run asks Ray for.", lower_bound=1)
+flags.DEFINE_float("ray_gpus", 0.0, "GPUs that a run asks Ray for.", lower_bound=0.0)
 
 
 def plan():
@@ -87,15 +97,25 @@ def arguments(name, run_flags, folder):
     ]
 
 
+def run(jobs, done):
+    """Runs jobs on the engine that was asked for; returns the `Outcome`."""
+    if FLAGS.engine == "local":
+        return local.run_jobs(jobs, FLAGS.jobs, done_minutes=done)
+    return ray_cluster.run_jobs(
+        jobs, FLAGS.ray_address, FLAGS.ray_cpus, FLAGS.ray_gpus, done_minutes=done
+    )
+
+
 def main():
     """Makes the runs that are missing, then table and picture of all."""
     grid = plan()
-    folder = Path(FLAGS.output)
+    # The nodes of a cluster start their runs in other folders.
+    folder = Path(FLAGS.output).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     missing = [name for name in grid if not (folder / name / "result.json").exists()]
     print(f"{len(grid)} runs in {folder}, {len(grid) - len(missing)} of them there.")
     jobs = [Job(name, arguments(name, grid[name], folder), 1) for name in missing]
-    outcome = run_jobs(jobs, FLAGS.jobs, done_minutes=len(grid) - len(missing))
+    outcome = run(jobs, done=len(grid) - len(missing))
     rows = [
         grid_row(folder / name, run_flags, outcome.failed.get(name, ""))
         for name, run_flags in grid.items()

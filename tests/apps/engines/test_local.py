@@ -5,7 +5,8 @@ import textwrap
 import time
 from pathlib import Path
 
-from apps.local_engine import Job, Outcome, run_jobs
+from apps.engines.jobs import Job, Outcome
+from apps.engines.local import run_jobs
 
 
 def _job(name, code):
@@ -61,7 +62,8 @@ def test_an_interruption_ends_the_jobs(tmp_path):
     )
     caller = f"""
     import signal
-    from apps.local_engine import Job, run_jobs
+    from apps.engines.jobs import Job
+    from apps.engines.local import run_jobs
     # A shell in the background starts programs that ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     run_jobs([Job("a", ["-c", {job + "; time.sleep(600)"!r}], 1)] * 3)

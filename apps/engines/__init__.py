@@ -1,0 +1,1 @@
+"""Where a list of programs runs: on this machine, or on a Ray cluster."""
