@@ -304,9 +304,11 @@ def test_models_without_trainable_weights_are_named_at_the_start(probe):
 )
 @pytest.mark.parametrize("probe", PROBES)
 def test_models_that_are_not_deterministic_are_named_at_the_start(probe):
+    draw = random_numbers_unknown_to_keras()
+
     class Noise(keras.layers.Layer):
         def call(self, x):
-            return x * drawn_elsewhere(x)
+            return x * draw(x)
 
     outputs = keras.layers.Dense(2, name="b")
     model = keras.Sequential(
@@ -316,15 +318,16 @@ def test_models_that_are_not_deterministic_are_named_at_the_start(probe):
     starts_with(probe(BATCH, every=5), "changed between two evaluations", model)
 
 
-def drawn_elsewhere(x):
-    """Random numbers that Keras does not know of, shaped like x."""
+def random_numbers_unknown_to_keras():
+    """Returns a function that draws them in the shape of a tensor."""
     if keras.backend.backend() == "torch":
         import torch
 
-        return torch.rand_like(x)
+        return torch.rand_like
     import tensorflow as tf
 
-    return tf.random.uniform(tf.shape(x))
+    generator = tf.random.Generator.from_non_deterministic_state()
+    return lambda x: generator.uniform(tf.shape(x))
 
 
 def test_arguments_are_checked_in_the_constructor():
