@@ -18,7 +18,9 @@ def test_it_is_a_product_of_matrices():
         product = product @ kernel
     assert len(model.get_weights()) == 25
     outputs = keras.ops.convert_to_numpy(model(x))
-    np.testing.assert_allclose(outputs, product, rtol=1e-12)
+    # Keras on torch multiplies matrices in single precision.
+    rtol = 1e-4 if keras.backend.backend() == "torch" else 1e-12
+    np.testing.assert_allclose(outputs, product, rtol=rtol)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
