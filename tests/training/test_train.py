@@ -100,6 +100,7 @@ def uninterrupted(tmp_path_factory):
 def test_a_run_leaves_everything_behind(uninterrupted):
     names = {path.name for path in uninterrupted.iterdir()}
     assert names == {
+        ".lock",
         "config.json",
         "metrics.jsonl",
         "train",
