@@ -18,6 +18,7 @@ with runs that were stopped.
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from absl import flags
@@ -70,7 +71,13 @@ def collect_wheels(folder):
     """Puts the wheels of this package and of the `--packages` into `folder`."""
     if not (_SOURCE / "pyproject.toml").exists():
         raise ValueError(f"{_SOURCE} is no source of this package; run it in a clone.")
-    pip("wheel", "--no-deps", "--wheel-dir", folder, _SOURCE)
+    with tempfile.TemporaryDirectory() as copy:
+        # Building in the source would leave files there that the next wheel takes in.
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(_SOURCE / name, copy)
+        for name in ("keras_bnsmooth", "apps"):
+            shutil.copytree(_SOURCE / name, Path(copy, name))
+        pip("wheel", "--no-deps", "--wheel-dir", folder, copy)
     # From here on for a machine that is not this one.
     target = ["--python-version", FLAGS.python_version, "--implementation", "cp"]
     for platform in FLAGS.platforms:
