@@ -34,6 +34,7 @@ def peak_and_weights(what):
 def test_a_landscape_takes_few_copies_of_the_weights():
     training, weights = peak_and_weights("train")
     probing, _ = peak_and_weights("probe")
-    # JAX trains in less memory than the others, and XLA runs at once what it can.
-    copies = 4 if keras.backend.backend() == "jax" else 3
+    # JAX trains in less memory than the others, and XLA runs at once what it can;
+    # PyTorch's allocator keeps some of what is freed.
+    copies = 3 if keras.backend.backend() == "tensorflow" else 4
     assert probing - training < copies * weights

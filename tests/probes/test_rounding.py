@@ -68,7 +68,8 @@ def test_beta_after_5000_steps(norm):
         rtol=0.05,
     )
     assert np.isnan(r.beta) or r.beta == pytest.approx(exact.beta, rel=0.05)
-    if norm == "none":
+    # On torch Keras rounds the products of the float64 twin to float32 as well.
+    if norm == "none" and keras.backend.backend() != "torch":
         # What the floor is there for: the smallest steps are rounding.
         wrong = np.abs(r.gradient_distances / exact.gradient_distances - 1) > 0.05
         assert wrong[0] and not wrong[-1]
