@@ -8,7 +8,8 @@ paper    both at full size, three seeds: for a GPU
 
 import dataclasses
 
-REDUCTIONS = ("sum_mean", "sum_sum")
+from keras_bnsmooth.claims import REDUCTIONS
+
 VGG_NORMS = ("none", "bn", "noisy_bn", "noise", "l1", "l2", "linf")
 # The noise alone makes the DLN diverge at once, see BUILD.md.
 DLN_NORMS = ("none", "bn", "noisy_bn", "l1", "l2", "linf")

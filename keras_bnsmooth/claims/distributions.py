@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from keras_bnsmooth.claims.claim import Claim, Rule
+from keras_bnsmooth.claims.claim import LP_NORMS, Claim, Rule
 from keras_bnsmooth.claims.statistics import covariate_shift, distribution_shift
-
-_LP = ("l1", "l2", "linf")
 
 
 def _shift_ratios(runs, norm, successive):
@@ -81,12 +79,12 @@ DISTRIBUTIONS = (
         "vanilla networks.",
         "larger",
         "vgg",
-        ("none", *_LP),
+        ("none", *LP_NORMS),
         "Shift of the mean (in standard deviations) and of the variance (relative) of "
         "layer inputs between measurements, medians over layers and training: the "
         "least of the six ratios to the standard network.",
         Rule(1.25, 1.0),
-        _least_shift_ratio(_LP, successive=False),
+        _least_shift_ratio(LP_NORMS, successive=False),
     ),
     Claim(
         "ICS with BN is similar or worse: direction",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_bnsmooth.claims.claim import Claim, Rule
+from keras_bnsmooth.claims.claim import LP_NORMS, Claim, Rule
 from keras_bnsmooth.claims.statistics import (
     MEASURES,
     error_ratio_at_same_distance,
@@ -11,7 +11,6 @@ from keras_bnsmooth.claims.statistics import (
     predictive_share,
 )
 
-_LP = ("l1", "l2", "linf")
 _SMOOTHER = Rule(1.5, 1.0)
 _PANELS = dict(zip(MEASURES, "abc", strict=True))
 _FIGURES = {"vgg": ("4", "11"), "dln": ("9", "12")}
@@ -66,11 +65,11 @@ def _claims_on(network):
             "that is similar to the effect of BatchNorm.",
             "similar to BN",
             network,
-            ("none", *_LP),
+            ("none", *LP_NORMS),
             f"Median over training of the {name}: the standard network over the worst "
             "of the three.",
             _SMOOTHER,
-            _ratio(measure, _LP),
+            _ratio(measure, LP_NORMS),
         )
     for name, measure in MEASURES.items():
         yield Claim(

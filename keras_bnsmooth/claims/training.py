@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from keras_bnsmooth.claims.claim import Claim, Rule
+from keras_bnsmooth.claims.claim import LP_NORMS, Claim, Rule
 from keras_bnsmooth.claims.statistics import at_the_end, over_training, steps_to_reach
 
-_LP = ("l1", "l2", "linf")
 _CHANCE = 0.1
 
 
@@ -62,7 +61,7 @@ def _least_share_of_log_gain(runs):
     gain = error["none"] - error["bn"]
     if gain <= 0:
         return np.nan
-    return min((error["none"] - error[norm]) / gain for norm in _LP)
+    return min((error["none"] - error[norm]) / gain for norm in LP_NORMS)
 
 
 TRAINING = (
@@ -147,11 +146,11 @@ TRAINING = (
         "All the normalization strategies offer comparable performance to BatchNorm.",
         "comparable or better",
         "vgg",
-        ("none", "bn", *_LP),
+        ("none", "bn", *LP_NORMS),
         "Training accuracy averaged over all of training: the share of BN's gain over "
         "the standard network that the worst of the three reaches.",
         Rule(0.8, 0.5),
-        lambda runs: min(_share_of_gain(runs, norm) for norm in _LP),
+        lambda runs: min(_share_of_gain(runs, norm) for norm in LP_NORMS),
     ),
     Claim(
         "BN trains the DLN better",
@@ -170,7 +169,7 @@ TRAINING = (
         "All the normalization strategies offer comparable performance to BatchNorm.",
         "comparable or better",
         "dln",
-        ("none", "bn", *_LP),
+        ("none", "bn", *LP_NORMS),
         "Logarithm of the final squared error: the share of BN's gain over the "
         "standard network that the worst of the three reaches.",
         Rule(0.8, 0.5),

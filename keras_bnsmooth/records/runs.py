@@ -1,10 +1,11 @@
 """Finished runs, read from their directories for figures and claims."""
 
 import functools
-import itertools
 import json
 from collections import Counter
 from pathlib import Path
+
+import numpy as np
 
 from keras_bnsmooth.records import json_lines
 
@@ -115,12 +116,11 @@ class Run:
         where = f"{self.path}: {name}.jsonl"
         if not self.has(name):
             raise ValueError(f"{where} is missing.")
-        steps = [
-            row.get("step") for row in json_lines.read(self.path / f"{name}.jsonl")
-        ]
-        if not steps:
+        steps = self.record(name).get("step", ())
+        if len(steps) == 0:
             raise ValueError(f"{where} is empty.")
-        if None in steps or any(b <= a for a, b in itertools.pairwise(steps)):
+        # No comparison holds with the NaN of a row that has no step.
+        if np.isnan(steps).any() or not np.all(np.diff(steps) > 0):
             raise ValueError(f"{where} holds rows of more than one run.")
         if self.diverged:
             return
