@@ -21,6 +21,7 @@ if keras.backend.backend() not in _BACKENDS:
 _backend = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 after = _backend.after
 compiled = _backend.compiled
+compiles_with_xla = _backend.compiles_with_xla
 loss_and_gradient = _backend.loss_and_gradient
 map_in_order = _backend.map_in_order
 
@@ -28,6 +29,7 @@ __all__ = [
     "after",
     "call",
     "compiled",
+    "compiles_with_xla",
     "loss_and_gradient",
     "map_in_order",
     "stateless",

@@ -64,6 +64,11 @@ def compiled(model, function, **options):
     return cached(model, function, options, _compile_outermost)
 
 
+def compiles_with_xla(model):
+    """Returns whether `compiled` compiles."""
+    return bool(model.jit_compile) and not model.run_eagerly
+
+
 def _compile_outermost(model, function):
     reference = weakref.ref(model)
 
@@ -91,5 +96,4 @@ def _optimizer_variables(model):
 
 
 def _jit(model, function):
-    jitted = model.jit_compile and not model.run_eagerly
-    return jax.jit(function) if jitted else function
+    return jax.jit(function) if compiles_with_xla(model) else function

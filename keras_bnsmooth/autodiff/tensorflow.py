@@ -96,6 +96,11 @@ def compiled(model, function, **options):
     return cached(model, function, options, _compile_outermost)
 
 
+def compiles_with_xla(model):
+    """Returns whether `compiled` compiles with XLA, as `model.fit` then does too."""
+    return bool(model.jit_compile) and not model.run_eagerly
+
+
 def _compile_outermost(model, function):
     reference = weakref.ref(model)
 
@@ -105,7 +110,7 @@ def _compile_outermost(model, function):
         state = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
         return function(weights, state, *arrays)
 
-    return _compile(model, at_present_values, jit_compile=bool(model.jit_compile))
+    return _compile(model, at_present_values, jit_compile=compiles_with_xla(model))
 
 
 def _compile_inner(model, function):

@@ -121,8 +121,11 @@ def measure(model, batch, learning_rate=None, weights=None, next_weights=None):
         learning_rate = ops.convert_to_tensor(
             learning_rate, accumulation_dtype(model.trainable_variables)
         )
-    shifts = autodiff.compiled(model, _shifts, layers=layers)
-    products = shifts(*batch, learning_rate, weights, next_weights)
+    step = (learning_rate, weights, next_weights)
+    if autodiff.compiles_with_xla(model):
+        products = _one_layer_at_a_time(model, batch, step, layers)
+    else:
+        products = autodiff.compiled(model, _all_layers, layers=layers)(*batch, *step)
     distance, g, moved, dot = ops.convert_to_numpy(products).astype(np.float64).T
     with np.errstate(divide="ignore", invalid="ignore"):
         # Rounding must not push a cosine beyond 1.
@@ -152,47 +155,48 @@ def as_weights(model, arrays, name="weights"):
     ]
 
 
-def _shifts(
-    model,
-    weights,
-    state,
-    x,
-    y,
-    sample_weight,
-    learning_rate,
-    given_weights,
-    next_weights,
-    layers,
-):
-    """Returns ||G - G'||^2, ||G||^2, ||G'||^2 and <G, G'> of each layer, [L, 4].
-
-    All layers stand in one graph, where G'_i and the gradients after it share the
-    forward pass through the layers before i, and G'_i needs the backward pass down
-    to layer i alone.
-    """
-    dtype = accumulation_dtype(model.trainable_variables)
+def _step(model, weights, state, batch, learning_rate, given_weights, next_weights):
+    """Returns W(t), G at W(t), and W(t+1)."""
     weights = weights if given_weights is None else given_weights
-    batch = (x, y, sample_weight)
     _, gradient = autodiff.loss_and_gradient(model, weights, state, *batch)
     if next_weights is None:
         next_weights = [
             w - ops.cast(learning_rate, w.dtype) * g
             for w, g in zip(weights, gradient, strict=True)
         ]
+    return weights, gradient, next_weights
 
-    def products(g, moved):
-        return ops.stack(
-            [
-                ops.sum(squared_norms(differences(g, moved), dtype)),
-                ops.sum(squared_norms(g, dtype)),
-                ops.sum(squared_norms(moved, dtype)),
-                ops.sum(inner_products(g, moved, dtype)),
-            ]
-        )
+
+def _products(g, moved, dtype):
+    """Returns ||G - G'||^2, ||G||^2, ||G'||^2 and <G, G'> of each weight, [J, 4]."""
+    return ops.stack(
+        [
+            squared_norms(differences(g, moved), dtype),
+            squared_norms(g, dtype),
+            squared_norms(moved, dtype),
+            inner_products(g, moved, dtype),
+        ],
+        axis=1,
+    )
+
+
+def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
+    """Returns the products of each layer, [L, 4].
+
+    All layers stand in one graph, where G'_i and the gradients after it share the
+    forward pass through the layers before i, and G'_i needs the backward pass down
+    to layer i alone.
+    """
+    dtype = accumulation_dtype(model.trainable_variables)
+    batch = (x, y, sample_weight)
+    weights, gradient, next_weights = _step(model, weights, state, batch, *step)
+
+    def products(layer, moved):
+        g = [gradient[i] for i in layer.positions]
+        return ops.sum(_products(g, moved, dtype), axis=0)
 
     # Nothing lies before the first layer: G' = G.
-    g = [gradient[i] for i in layers[0].positions]
-    rows = [products(g, g)]
+    rows = [products(layers[0], [gradient[i] for i in layers[0].positions])]
     computed = [gradient]
     before = set(layers[0].positions)
     for layer in layers[1:]:
@@ -206,7 +210,50 @@ def _shifts(
         _, moved = autodiff.loss_and_gradient(
             model, mixed, state, *batch, with_respect_to=layer.positions
         )
-        rows.append(products([gradient[i] for i in layer.positions], moved))
+        rows.append(products(layer, moved))
         computed.append(moved)
         before.update(layer.positions)
     return ops.stack(rows)
+
+
+def _one_layer_at_a_time(model, batch, step, layers):
+    """Returns the products of each layer, [L, 4], by a whole gradient for each.
+
+    XLA's time to compile the graph of all layers grows with the square of their
+    number, to minutes; this is one gradient for it, whichever the layer.
+    """
+    weights, gradient, next_weights, of_gradient = autodiff.compiled(model, _start)(
+        *batch, *step
+    )
+    of_moved = autodiff.compiled(model, _moved_products)
+    of_all = [of_gradient]  # nothing lies before the first layer: G' = G
+    before = np.zeros(len(weights), bool)
+    for layer in layers[:-1]:
+        before[list(layer.positions)] = True
+        # A copy, since on a CPU the tensor may be the array itself.
+        mask = ops.convert_to_tensor(before.copy())
+        of_all.append(of_moved(*batch, weights, gradient, next_weights, mask))
+    return np.stack(
+        [
+            ops.convert_to_numpy(products)[list(layer.positions)].sum(axis=0)
+            for layer, products in zip(layers, of_all, strict=True)
+        ]
+    )
+
+
+def _start(model, weights, state, x, y, sample_weight, *step):
+    batch = (x, y, sample_weight)
+    weights, gradient, next_weights = _step(model, weights, state, batch, *step)
+    dtype = accumulation_dtype(model.trainable_variables)
+    return weights, gradient, next_weights, _products(gradient, gradient, dtype)
+
+
+def _moved_products(
+    model, _, state, x, y, sample_weight, weights, gradient, next_weights, before
+):
+    mixed = [
+        ops.where(before[i], moved, w)
+        for i, (w, moved) in enumerate(zip(weights, next_weights, strict=True))
+    ]
+    _, moved = autodiff.loss_and_gradient(model, mixed, state, x, y, sample_weight)
+    return _products(gradient, moved, accumulation_dtype(model.trainable_variables))

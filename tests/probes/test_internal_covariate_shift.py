@@ -17,7 +17,19 @@ def split(batch):
     ids=lambda build: build.__name__,
 )
 def test_equals_setting_weights_one_layer_at_a_time(build):
-    model, batch = build()
+    check_against_reference(*build())
+
+
+@pytest.mark.parametrize(
+    "build",
+    [example_models.noisy_bn_cnn, example_models.two_inputs],
+    ids=lambda build: build.__name__,
+)
+def test_equals_setting_weights_one_layer_at_a_time_with_xla(build):
+    check_against_reference(*build(jit_compile=True))
+
+
+def check_against_reference(model, batch):
     x, y, sample_weight = split(batch)
     groups = [layer.positions for layer in weight_layers(model)]
     l2, cosine = reference.internal_covariate_shift(
