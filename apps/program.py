@@ -1,9 +1,11 @@
 """How every program starts and how it fails: mistakes of the user end in one line."""
 
+import os
 import sys
 
 from absl import app, flags, logging
 
+from keras_bnsmooth.processes import ProcessLostError
 from keras_bnsmooth.training.errors import DivergedError
 
 
@@ -33,6 +35,10 @@ def run(main, takes_paths=False):
                 raise
             print(_one_line(error), file=sys.stderr)
             sys.exit(1)
+        except ProcessLostError as error:
+            print(_one_line(error), file=sys.stderr, flush=True)
+            # At a usual exit JAX waits for the others, minutes, and then aborts.
+            os._exit(1)
 
     app.run(guarded_main)
 

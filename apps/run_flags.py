@@ -4,12 +4,14 @@ from absl import flags
 
 from apps import probe_flags
 from keras_bnsmooth.models import NORMS
-from keras_bnsmooth.training import environment
+from keras_bnsmooth.training import compilation, environment, strategy
 from keras_bnsmooth.training.run_directory import RunDirectory
 
 # Flags that change where a run reads and writes and how often it saves, not its
 # numbers: they may differ when a run goes on.
 _FREE = ("workdir", "data_dir", "checkpoint_every")
+# Flags that runs of older versions lack, with what they had in effect.
+_LATER = {"strategy": "none", "logical_cpus": 1, "synchronized": False}
 
 
 def define(steps, learning_rate, metrics_every):
@@ -40,15 +42,69 @@ def define(steps, learning_rate, metrics_every):
         "it is faster (the DLN with normalizations, not convolutions); on JAX always; "
         "on torch never.",
     )
+    flags.DEFINE_enum(
+        "strategy",
+        "none",
+        strategy.STRATEGIES,
+        "Devices to train on: one; mirrored, all GPUs of this machine (TensorFlow); "
+        "data_parallel, all devices of all processes (JAX).",
+    )
+    flags.DEFINE_integer(
+        "logical_cpus",
+        1,
+        "Devices to split the CPU into, to try a strategy without GPUs.",
+        lower_bound=1,
+    )
+    flags.DEFINE_bool(
+        "synchronized",
+        False,
+        "Normalize by the statistics of the global batch, not of each device's share "
+        "(mirrored; with data_parallel it is so always).",
+    )
     probe_flags.define()
 
 
-def open_run(module_name, default_workdir, **more):
+def start_strategy():
+    """Returns the `Strategy` that the flags ask for; nothing may be computed before.
+
+    Raises:
+        ValueError: The flags do not go together, or not with the backend.
+    """
+    values = flags.FLAGS
+    if values.strategy == "mirrored" and values.xla == "on":
+        raise ValueError(
+            "--xla=on does not go with --strategy=mirrored, for which Keras compiles "
+            "without XLA; leave out one of them."
+        )
+    return strategy.start(values.strategy, values.logical_cpus)
+
+
+def xla(on_cpu=False):
+    """Returns `jit_compile` for `Model.compile`; `on_cpu`: see `use_xla`."""
+    return flags.FLAGS.strategy != "mirrored" and compilation.use_xla(
+        flags.FLAGS.xla, on_cpu
+    )
+
+
+def steps_per_execution(*intervals):
+    """Returns the most steps that one execution of the program may take.
+
+    Args:
+        *intervals: Numbers of steps after which it must come back to Python.
+    """
+    # Keras cannot loop over steps whose layers wait for other replicas.
+    if flags.FLAGS.strategy == "mirrored":
+        return 1
+    return compilation.steps_per_execution(probe_flags.common_interval(*intervals))
+
+
+def open_run(module_name, default_workdir, devices, **more):
     """Returns the `RunDirectory` of this command.
 
     Args:
         module_name: Name of the program's module, whose flags make the run.
         default_workdir: The directory where `--workdir` is not given.
+        devices: The `Strategy` of the run.
         **more: Further entries of the run's configuration.
     """
     values = flags.FLAGS
@@ -61,6 +117,7 @@ def open_run(module_name, default_workdir, **more):
         "command": environment.command_line(),
         "flags": {name: values[name].value for name in sorted(f.name for f in ours)},
         **environment.describe(),
+        "distribution": devices.describe(values.synchronized),
         **more,
     }
-    return RunDirectory(values.workdir or default_workdir, config, _FREE)
+    return RunDirectory(values.workdir or default_workdir, config, _FREE, _LATER)

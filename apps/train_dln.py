@@ -19,7 +19,6 @@ from apps import probe_flags, program, run_flags
 from keras_bnsmooth import data, models
 from keras_bnsmooth.figures.training_curves import draw_training_curves
 from keras_bnsmooth.models.squared_error import REDUCTIONS
-from keras_bnsmooth.training.compilation import steps_per_execution, use_xla
 from keras_bnsmooth.training.full_batch import compile_full_batch
 from keras_bnsmooth.training.precision import set_precision
 from keras_bnsmooth.training.train import train
@@ -46,16 +45,22 @@ _MULTIPLES = tuple(np.geomspace(1 / 100, 30, 8))
 def build(loss):
     """Returns the compiled network."""
     keras.utils.set_random_seed(FLAGS.seed)
-    model = models.dln(FLAGS.depth, FLAGS.dim, norm=FLAGS.norm, seed=FLAGS.seed)
+    model = models.dln(
+        FLAGS.depth,
+        FLAGS.dim,
+        norm=FLAGS.norm,
+        seed=FLAGS.seed,
+        synchronized=FLAGS.synchronized,
+    )
     # Without normalizations a step has too few operations for XLA to pay on a CPU.
-    xla = use_xla(FLAGS.xla, on_cpu=FLAGS.norm != "none")
+    xla = run_flags.xla(on_cpu=FLAGS.norm != "none")
     model.compile(
         keras.optimizers.SGD(FLAGS.learning_rate),
         loss,
         jit_compile=xla,
         # A step takes about a millisecond, and so would coming back to Python.
-        steps_per_execution=steps_per_execution(
-            probe_flags.common_interval(FLAGS.steps, FLAGS.metrics_every)
+        steps_per_execution=run_flags.steps_per_execution(
+            FLAGS.steps, FLAGS.metrics_every
         ),
     )
     if xla and keras.backend.backend() == "tensorflow":
@@ -66,23 +71,27 @@ def build(loss):
 def main():
     """Trains and draws the training curve."""
     set_precision(FLAGS.dtype)
+    devices = run_flags.start_strategy()
     x, y = data.linear_teacher(FLAGS.samples, FLAGS.dim, FLAGS.seed, FLAGS.dtype)
     loss = models.SquaredError(FLAGS.reduction)
     scale = loss.scale_to_full_sum(FLAGS.samples, FLAGS.dim)
     name = f"dln{FLAGS.depth}_{FLAGS.norm}_{FLAGS.reduction}_seed{FLAGS.seed}"
-    run = run_flags.open_run(__name__, f"runs/{name}")
-    train(
-        run,
-        lambda: build(loss),
-        lambda first_step: itertools.repeat((x, y)),
-        steps=FLAGS.steps,
-        metrics_every=FLAGS.metrics_every,
-        checkpoint_every=FLAGS.checkpoint_every,
-        callbacks=probe_flags.callbacks(
-            lambda step: (x, y), run.path, successive=False, multiples=_MULTIPLES
-        ),
-        derive=lambda row: {"squared_error": row["loss"] * scale},
-    )
+    run = run_flags.open_run(__name__, f"runs/{name}", devices)
+    with devices.scope():
+        train(
+            run,
+            lambda: build(loss),
+            lambda first_step: devices.input(lambda: itertools.repeat((x, y))),
+            steps=FLAGS.steps,
+            metrics_every=FLAGS.metrics_every,
+            checkpoint_every=FLAGS.checkpoint_every,
+            callbacks=probe_flags.callbacks(
+                lambda step: (x, y), run.path, successive=False, multiples=_MULTIPLES
+            ),
+            derive=lambda row: {"squared_error": row["loss"] * scale},
+        )
+    if not run.writes:
+        return
     picture = draw_training_curves(run.path)
     print(f"{run.path} holds the run, {picture} its training curve.")
 

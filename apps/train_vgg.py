@@ -17,7 +17,6 @@ from absl import flags
 from apps import probe_flags, program, run_flags
 from keras_bnsmooth import data, models
 from keras_bnsmooth.figures.training_curves import draw_training_curves
-from keras_bnsmooth.training.compilation import use_xla
 from keras_bnsmooth.training.train import train
 
 FLAGS = flags.FLAGS
@@ -48,18 +47,20 @@ def build(data_set):
         width=FLAGS.width,
         norm=FLAGS.norm,
         seed=FLAGS.seed,
+        synchronized=FLAGS.synchronized,
     )
     model.compile(
         keras.optimizers.SGD(FLAGS.learning_rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=use_xla(FLAGS.xla),
+        jit_compile=run_flags.xla(),
     )
     return model
 
 
 def main():
     """Trains, measures the test accuracy and draws the training curves."""
+    devices = run_flags.start_strategy()
     data_set = data.load(FLAGS.dataset, FLAGS.data_dir)
     mean, std = data_set.channel_moments()
     batches = data.Batches(
@@ -72,18 +73,23 @@ def main():
         FLAGS.augment,
     )
     name = f"vgg{FLAGS.depth}_{FLAGS.norm}_width{FLAGS.width}_seed{FLAGS.seed}"
-    run = run_flags.open_run(__name__, f"runs/{name}", provenance=data_set.provenance)
-    _, result = train(
-        run,
-        lambda: build(data_set),
-        batches.stream,
-        steps=FLAGS.steps,
-        metrics_every=FLAGS.metrics_every,
-        checkpoint_every=FLAGS.checkpoint_every,
-        test_data=(batches.standardize(data_set.x_test), data_set.y_test),
-        test_every=FLAGS.test_every,
-        callbacks=probe_flags.callbacks(batches, run.path),
+    run = run_flags.open_run(
+        __name__, f"runs/{name}", devices, provenance=data_set.provenance
     )
+    with devices.scope():
+        _, result = train(
+            run,
+            lambda: build(data_set),
+            lambda first_step: devices.input(lambda: batches.stream(first_step)),
+            steps=FLAGS.steps,
+            metrics_every=FLAGS.metrics_every,
+            checkpoint_every=FLAGS.checkpoint_every,
+            test_data=(batches.standardize(data_set.x_test), data_set.y_test),
+            test_every=FLAGS.test_every,
+            callbacks=probe_flags.callbacks(batches, run.path),
+        )
+    if not run.writes:
+        return
     picture = draw_training_curves(run.path)
     print(
         f"Test accuracy {result['test_accuracy']:.3f} after {result['steps']} steps "

@@ -21,16 +21,20 @@ if keras.backend.backend() not in _BACKENDS:
 _backend = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 after = _backend.after
 compiled = _backend.compiled
-compiles_with_xla = _backend.compiles_with_xla
 loss_and_gradient = _backend.loss_and_gradient
 map_in_order = _backend.map_in_order
+on_each_share = _backend.on_each_share
+prefers_small_graphs = _backend.prefers_small_graphs
+split = _backend.split
 
 __all__ = [
     "after",
     "call",
     "compiled",
-    "compiles_with_xla",
     "loss_and_gradient",
     "map_in_order",
+    "on_each_share",
+    "prefers_small_graphs",
+    "split",
     "stateless",
 ]

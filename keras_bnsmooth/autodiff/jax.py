@@ -8,9 +8,11 @@ import weakref
 
 import jax
 import keras
+import numpy as np
 from jax import numpy as jnp
 
 from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.shares import check_divisible
 from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 
 
@@ -36,6 +38,29 @@ def _differentiate(model, weights, state, x, y, sample_weight, scale):
     if scale is not None:
         gradient = [g / scale.astype(g.dtype) for g in gradient]
     return loss, gradient
+
+
+def split(model, tensors):
+    """Returns tensors of a batch as the devices that train the model share it.
+
+    Under several processes each is given the whole batch.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return tensors
+
+    def split_one(tensor):
+        host = np.asarray(tensor)
+        sharding = distribution.get_data_layout(host.shape).backend_layout
+        check_divisible(host.shape[0], sharding.mesh.size)
+        return jax.make_array_from_callback(host.shape, sharding, host.__getitem__)
+
+    return jax.tree.map(split_one, tensors)
+
+
+def on_each_share(model, function, *tensors):
+    """Returns `function(*tensors)`: one program sees the shares of all devices."""
+    return function(*tensors)
 
 
 def map_in_order(function, values):
@@ -64,9 +89,9 @@ def compiled(model, function, **options):
     return cached(model, function, options, _compile_outermost)
 
 
-def compiles_with_xla(model):
-    """Returns whether `compiled` compiles."""
-    return bool(model.jit_compile) and not model.run_eagerly
+def prefers_small_graphs(model):
+    """Returns whether the time to compile grows faster than the size of a graph."""
+    return _compiles(model)
 
 
 def _compile_outermost(model, function):
@@ -77,7 +102,7 @@ def _compile_outermost(model, function):
         with keras.StatelessScope(zip(optimizer, optimizer_state, strict=True)):
             return function(weights, state, *arrays)
 
-    at = _jit(model, at)
+    at = _jit(model, at, out_shardings=_replicated())
 
     def at_present_values(*arrays):
         model = reference()
@@ -95,5 +120,19 @@ def _optimizer_variables(model):
     return [] if optimizer is None else optimizer.variables
 
 
-def _jit(model, function):
-    return jax.jit(function) if compiles_with_xla(model) else function
+def _replicated():
+    """The sharding by which every process holds whole results, or None."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return None
+    return jax.sharding.NamedSharding(
+        distribution.device_mesh.backend_mesh, jax.sharding.PartitionSpec()
+    )
+
+
+def _jit(model, function, **options):
+    return jax.jit(function, **options) if _compiles(model) else function
+
+
+def _compiles(model):
+    return bool(model.jit_compile) and not model.run_eagerly

@@ -23,7 +23,7 @@ def stateless(model, weights, state):
         *zip(model.non_trainable_variables, state, strict=True),
     ]
     with (
-        _added_losses_kept(model),
+        added_losses_kept(model),
         keras.StatelessScope(state_mapping=values, collect_losses=True),
     ):
         yield
@@ -37,7 +37,7 @@ def call(model, x):
 
 
 @contextlib.contextmanager
-def _added_losses_kept(model):
+def added_losses_kept(model):
     """Keeps the `model.losses` of the caller's last call, which any call clears."""
     kept = [
         (layer, layer._losses[:], set(layer._loss_ids))

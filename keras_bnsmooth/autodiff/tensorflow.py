@@ -1,10 +1,13 @@
 """Differentiation and compilation on TensorFlow."""
 
+import functools
 import weakref
 
 import tensorflow as tf
 
 from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.shares import check_divisible
+from keras_bnsmooth.autodiff.stateless import added_losses_kept
 from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 
 
@@ -37,7 +40,24 @@ def loss_and_gradient(
     return loss, gradient
 
 
-def _differentiate(model, weights, state, x, y, sample_weight):
+def _differentiate(model, weights, state, *batch):
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        return _differentiate_on_replica(model, weights, state, *batch)
+    # As in training: Keras divides means by the number of replicas, so that the sums
+    # over replicas are loss and gradient of the whole batch.
+    with added_losses_kept(model):
+        loss, gradient = strategy.run(
+            functools.partial(_differentiate_on_replica, model),
+            args=(weights, state, *batch),
+        )
+    return (
+        strategy.reduce("SUM", loss, axis=None),
+        [strategy.reduce("SUM", g, axis=None) for g in gradient],
+    )
+
+
+def _differentiate_on_replica(model, weights, state, x, y, sample_weight):
     scale = loss_scale(model)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
@@ -51,6 +71,52 @@ def _differentiate(model, weights, state, x, y, sample_weight):
     if scale is not None:
         gradient = [g / tf.cast(scale, g.dtype) for g in gradient]
     return loss, gradient
+
+
+def split(model, tensors):
+    """Returns tensors of a batch as the devices that train the model share it.
+
+    Args:
+        model: The model.
+        tensors: Nested structure of tensors with a batch axis, and of None.
+
+    Raises:
+        ValueError: The devices cannot share the batch evenly.
+    """
+    strategy = model.distribute_strategy
+    count = strategy.num_replicas_in_sync
+    if count == 1:
+        return tensors
+
+    def split_one(tensor):
+        if tensor is None:
+            return None
+        shares = tf.split(tensor, check_divisible(tensor.shape[0], count), axis=0)
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: shares[context.replica_id_in_sync_group]
+        )
+
+    return tf.nest.map_structure(split_one, tensors)
+
+
+def on_each_share(model, function, *tensors):
+    """Returns `function(*tensors)` of each device's share of a batch, concatenated.
+
+    Args:
+        model: The model.
+        function: From tensors with a batch axis, split by `split`, to a nested
+            structure of tensors with one.
+        *tensors: Its arguments.
+    """
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        return function(*tensors)
+    with added_losses_kept(model):
+        results = strategy.run(function, args=tensors)
+    return tf.nest.map_structure(
+        lambda result: tf.concat(strategy.experimental_local_results(result), axis=0),
+        results,
+    )
 
 
 def map_in_order(function, values):
@@ -96,9 +162,14 @@ def compiled(model, function, **options):
     return cached(model, function, options, _compile_outermost)
 
 
-def compiles_with_xla(model):
-    """Returns whether `compiled` compiles with XLA, as `model.fit` then does too."""
-    return bool(model.jit_compile) and not model.run_eagerly
+def prefers_small_graphs(model):
+    """Returns whether the time to compile grows faster than the size of a graph.
+
+    So it does with XLA, to hours, and where layers wait for those of other replicas.
+    """
+    if model.run_eagerly:
+        return False
+    return bool(model.jit_compile) or model.distribute_strategy.num_replicas_in_sync > 1
 
 
 def _compile_outermost(model, function):
@@ -110,7 +181,7 @@ def _compile_outermost(model, function):
         state = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
         return function(weights, state, *arrays)
 
-    return _compile(model, at_present_values, jit_compile=compiles_with_xla(model))
+    return _compile(model, at_present_values, jit_compile=bool(model.jit_compile))
 
 
 def _compile_inner(model, function):

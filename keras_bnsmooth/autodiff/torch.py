@@ -27,6 +27,16 @@ def loss_and_gradient(
     return loss.detach(), list(gradient)
 
 
+def split(model, tensors):
+    """Returns `tensors`: Keras trains on one device."""
+    return tensors
+
+
+def on_each_share(model, function, *tensors):
+    """Returns `function(*tensors)`."""
+    return function(*tensors)
+
+
 def map_in_order(function, values):
     """Returns `function` of each element of a tensor, stacked."""
     return torch.stack([function(value) for value in values])
@@ -42,8 +52,8 @@ def compiled(model, function, **options):
     return cached(model, function, options, _at_present_values)
 
 
-def compiles_with_xla(model):
-    """Returns False: the probes run eagerly."""
+def prefers_small_graphs(model):
+    """Returns False: there are none, all is eager."""
     return False
 
 

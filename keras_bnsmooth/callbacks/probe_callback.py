@@ -6,6 +6,7 @@ import re
 import keras
 import numpy as np
 
+from keras_bnsmooth import optimizer_state
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.record import Record
 from keras_bnsmooth.callbacks.schedules import schedule
@@ -149,11 +150,11 @@ class ProbeCallback(keras.callbacks.Callback):
 
     def step(self):
         """Returns the number of updates made so far."""
-        return int(_number(self.model.optimizer.iterations))
+        return optimizer_state.step(self.model)
 
     def learning_rate(self):
         """Returns the present learning rate."""
-        return float(_number(self.model.optimizer.learning_rate))
+        return optimizer_state.learning_rate(self.model)
 
     def write(self, row):
         """Adds a row, which begins with its step, to history and record."""
@@ -177,11 +178,6 @@ class ProbeCallback(keras.callbacks.Callback):
     def _tensors(self, batch):
         check_built(self.model)
         return to_tensors(self.model, *batch)
-
-
-def _number(value):
-    """A variable or tensor as a NumPy scalar."""
-    return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(value))
 
 
 def _stack(values):

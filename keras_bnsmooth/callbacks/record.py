@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keras_bnsmooth import processes
 from keras_bnsmooth.records import json_lines
 from keras_bnsmooth.records.event_file import EventFile
 
@@ -11,7 +12,8 @@ class Record:
 
     Opened at the step at which training begins or goes on. Rows after that step
     are what a run wrote after the checkpoint from which it now goes on, and are
-    dropped, since they will be written again.
+    dropped, since they will be written again. Where several processes train the model,
+    the first one alone writes.
 
     Args:
         workdir: The run directory.
@@ -26,7 +28,7 @@ class Record:
 
     def __init__(self, workdir, name, step, layout=None):
         self._path = Path(workdir) / f"{name}.jsonl"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._events = None
         self.rows = json_lines.read(self._path) if self._path.exists() else []
         if self.rows and step == 0 and self.rows[-1]["step"] > 0:
             raise ValueError(
@@ -34,9 +36,12 @@ class Record:
                 f"{self.rows[-1]['step']}, and this one begins at step 0; give a new "
                 "workdir or remove the file."
             )
+        self.rows = [row for row in self.rows if row["step"] <= step]
+        if not processes.is_writer():
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         # Also removes a last line that was cut off.
         json_lines.truncate(self._path, step)
-        self.rows = [row for row in self.rows if row["step"] <= step]
         self._events = EventFile(Path(workdir) / name, first_step=step)
         if layout is not None:
             self._events.layout(layout)
@@ -50,6 +55,8 @@ class Record:
             scalars: Dict from tag to value.
             histograms: Dict from tag to (counts [bins], edges [bins + 1]).
         """
+        if self._events is None:
+            return
         json_lines.append(self._path, row)
         for tag, value in scalars.items():
             self._events.scalar(tag, value, row["step"])
@@ -59,4 +66,5 @@ class Record:
 
     def close(self):
         """Closes the event file."""
-        self._events.close()
+        if self._events is not None:
+            self._events.close()

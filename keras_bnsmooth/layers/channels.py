@@ -1,11 +1,14 @@
 """Statistics per channel, and per-channel numbers applied to the whole tensor.
 
 A channel is one index along `axis`; its statistics run over all other axes. The
-functions take `axis` counted from the front.
+functions take `axis` counted from the front. With `synchronized` the batch is that of
+all replicas together, see `replicas`.
 """
 
 import keras
 from keras import ops
+
+from keras_bnsmooth.layers.replicas import max_over_replicas, sum_over_replicas
 
 
 def with_digits_for_statistics(x):
@@ -42,44 +45,48 @@ def spread(values, x, axis):
     return ops.broadcast_to(ops.reshape(values, shape), ops.shape(x)[1:])
 
 
-def mean_per_channel(x, axis, mask=None):
+def mean_per_channel(x, axis, mask=None, synchronized=False):
     """Mean of each channel over the elements that `mask` selects.
 
     Args:
         x: Tensor of rank 2 or more.
         axis: Channel axis of `x`.
         mask: `None`, or a float tensor of zeros and ones that broadcasts against `x`.
+        synchronized: Whether the mean is over the batches of all replicas.
 
     Returns:
         Tensor of shape `(channels,)`; 0 where the mask selects nothing.
     """
+    over_replicas = sum_over_replicas if synchronized else (lambda x: x)
     if mask is None:
-        return _reduce(ops.sum, x, axis) / _elements_per_channel(x, axis)
+        total, count = _reduce(ops.sum, x, axis), _elements_per_channel(x, axis)
+        return over_replicas(total) / over_replicas(count)
     mask = ops.broadcast_to(mask, ops.shape(x))
     # `where`, not a product, so that what is masked may even be NaN.
-    total = _reduce(ops.sum, ops.where(mask > 0, x, 0), axis)
-    return total / ops.maximum(_reduce(ops.sum, mask, axis), 1)
+    total = over_replicas(_reduce(ops.sum, ops.where(mask > 0, x, 0), axis))
+    return total / ops.maximum(over_replicas(_reduce(ops.sum, mask, axis)), 1)
 
 
-def moments_per_channel(x, axis, mask=None):
+def moments_per_channel(x, axis, mask=None, synchronized=False):
     """Mean and variance of each channel over the elements that `mask` selects.
 
     Args:
         x: Tensor of rank 2 or more.
         axis: Channel axis of `x`.
         mask: `None`, or a float tensor of zeros and ones that broadcasts against `x`.
+        synchronized: Whether they are over the batches of all replicas.
 
     Returns:
         Tuple of two tensors of shape `(channels,)`.
     """
 
     def moments(x):
-        mean = mean_per_channel(x, axis, mask)
+        mean = mean_per_channel(x, axis, mask, synchronized)
         deviation = x - spread(mean, x, axis)
-        variance = mean_per_channel(ops.square(deviation), axis, mask)
+        variance = mean_per_channel(ops.square(deviation), axis, mask, synchronized)
         return mean, variance, deviation
 
-    if mask is not None or not _short_gradients_pay():
+    if mask is not None or synchronized or not _short_gradients_pay():
         return moments(x)[:2]
 
     # Higher derivatives follow, as `deviation` depends on `x`.
@@ -98,7 +105,7 @@ def moments_per_channel(x, axis, mask=None):
     return moments_with_short_gradient(x)
 
 
-def max_abs_per_channel(x, axis, mask=None):
+def max_abs_per_channel(x, axis, mask=None, synchronized=False):
     """Largest absolute value of each channel over the elements that `mask` selects.
 
     The gradient goes to the element that attains it (to one or some of them, where
@@ -110,12 +117,18 @@ def max_abs_per_channel(x, axis, mask=None):
         x: Tensor of rank 2 or more.
         axis: Channel axis of `x`.
         mask: `None`, or a float tensor of zeros and ones that broadcasts against `x`.
+        synchronized: Whether it is the largest of all replicas.
 
     Returns:
         Tensor of shape `(channels,)`; 0 where the mask selects nothing.
     """
     if mask is not None:
         x = ops.where(mask > 0, x, 0)
+    largest = _max_abs_per_channel(x, axis)
+    return max_over_replicas(largest) if synchronized else largest
+
+
+def _max_abs_per_channel(x, axis):
     if axis == 0 or len(x.shape) == 2:
         return _reduce(ops.max, ops.abs(x), axis)
 

@@ -60,6 +60,10 @@ class LpNormalization(keras.layers.Layer):
         center: If `True`, add the offset `beta` to the normalized tensor.
         scale: If `True`, multiply by `gamma`.
         centered: If `True`, take the norm after the mean is subtracted.
+        synchronized: If `True`, statistics are those of the global batch, over all
+            replicas of a `tf.distribute.Strategy`. If `False`, each replica uses
+            those of its own share, as `BatchNormalization` does. On JAX they are
+            those of the global batch always.
         beta_initializer: Initializer for the beta weight.
         gamma_initializer: Initializer for the gamma weight.
         moving_mean_initializer: Initializer for the moving mean.
@@ -107,6 +111,7 @@ class LpNormalization(keras.layers.Layer):
         gamma_regularizer=None,
         beta_constraint=None,
         gamma_constraint=None,
+        synchronized=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -117,6 +122,7 @@ class LpNormalization(keras.layers.Layer):
         self.center = center
         self.scale = scale
         self.centered = centered
+        self.synchronized = bool(synchronized)
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
@@ -198,26 +204,26 @@ class LpNormalization(keras.layers.Layer):
     def _statistics(self, x, mask):
         axis = self._channel_axis
         if self.centered and self.p == 2:
-            return moments_per_channel(x, axis, mask)
-        mean = mean_per_channel(x, axis, mask)
+            return moments_per_channel(x, axis, mask, self.synchronized)
+        mean = mean_per_channel(x, axis, mask, self.synchronized)
         measured = x - spread(mean, x, axis) if self.centered else x
         return mean, self._norm_squared(measured, mask)
 
     def _norm_squared(self, x, mask):
         """Square of the average p-norm, finite and with a finite gradient at 0."""
-        axis = self._channel_axis
+        over = (self._channel_axis, mask, self.synchronized)
         if self.p == 2:
-            return mean_per_channel(ops.square(x), axis, mask)
+            return mean_per_channel(ops.square(x), *over)
         if self.p == 1:
-            return ops.square(mean_per_channel(ops.abs(x), axis, mask))
+            return ops.square(mean_per_channel(ops.abs(x), *over))
         if math.isinf(self.p):
-            return ops.square(max_abs_per_channel(x, axis, mask))
+            return ops.square(max_abs_per_channel(x, *over))
         # Powers of |x| / max|x| neither overflow nor vanish altogether. The norm does
         # not depend on what we divide by, so no gradient need flow through it.
-        largest = max_abs_per_channel(ops.stop_gradient(x), axis, mask)
+        largest = max_abs_per_channel(ops.stop_gradient(x), *over)
         divisor = ops.where(largest > 0, largest, 1)
-        magnitude = ops.abs(x) / spread(divisor, x, axis)
-        power_mean = mean_per_channel(ops.power(magnitude, self.p), axis, mask)
+        magnitude = ops.abs(x) / spread(divisor, x, self._channel_axis)
+        power_mean = mean_per_channel(ops.power(magnitude, self.p), *over)
         # The root has no finite slope at 0, where the norm is 0 whatever the root.
         power_mean = ops.where(largest > 0, power_mean, 1)
         return ops.square(largest * ops.power(power_mean, 1 / self.p))
@@ -249,6 +255,7 @@ class LpNormalization(keras.layers.Layer):
             "center": self.center,
             "scale": self.scale,
             "centered": self.centered,
+            "synchronized": self.synchronized,
             "beta_initializer": initializers.serialize(self.beta_initializer),
             "gamma_initializer": initializers.serialize(self.gamma_initializer),
             "moving_mean_initializer": initializers.serialize(

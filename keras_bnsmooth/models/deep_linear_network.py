@@ -6,7 +6,9 @@ from keras_bnsmooth.models.layer_seeds import layer_seeds
 from keras_bnsmooth.models.normalization import check_norm, normalize
 
 
-def dln(depth=25, dim=10, norm="none", seed=None, dtype=None, name=None):
+def dln(
+    depth=25, dim=10, norm="none", seed=None, dtype=None, name=None, synchronized=False
+):
     """Returns W_1 ... W_k x: `depth` square linear layers without bias.
 
     Weights start as Glorot and Bengio's uniform ones. The normalization, if there
@@ -21,6 +23,8 @@ def dln(depth=25, dim=10, norm="none", seed=None, dtype=None, name=None):
         dtype: Of weights and computation, such as `"float64"`; None takes Keras'
             global policy.
         name: Of the model.
+        synchronized: Whether normalizations take statistics over the batches of all
+            replicas of a `tf.distribute.Strategy`, see `LpNormalization`.
 
     Returns:
         A `keras.Model` from [batch, dim] to [batch, dim].
@@ -52,5 +56,7 @@ def dln(depth=25, dim=10, norm="none", seed=None, dtype=None, name=None):
             dtype=policy,
             name=f"linear{number}",
         )(x)
-        x = normalize(x, norm, f"linear{number}_{norm}", layer_seed, policy)
+        x = normalize(
+            x, norm, f"linear{number}_{norm}", layer_seed, policy, synchronized
+        )
     return keras.Model(inputs, x, name=name or f"dln{depth}_{norm}")

@@ -37,9 +37,11 @@ def has_statistics(norm):
     return norm not in _WITHOUT_STATISTICS
 
 
-def normalize(x, norm, name, seed=None, dtype=None):
+def normalize(x, norm, name, seed=None, dtype=None, synchronized=False):
     """Applies the layer of `norm` to the Keras tensor `x`; `"none"` returns `x`."""
     if norm == "none":
         return x
     arguments = {"seed": seed} if norm in _NOISY else {}
+    if has_statistics(norm):
+        arguments["synchronized"] = synchronized
     return _LAYERS[norm](name=name, dtype=dtype, **arguments)(x)

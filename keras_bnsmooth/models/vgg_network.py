@@ -27,6 +27,7 @@ def vgg(
     norm="none",
     seed=None,
     name=None,
+    synchronized=False,
 ):
     """Returns a VGG network whose outputs are logits.
 
@@ -46,6 +47,8 @@ def vgg(
         seed: Integer that decides the initial weights and the noise, or None. The
             same seed gives the same initial weights under every `norm`.
         name: Of the model.
+        synchronized: Whether normalizations take statistics over the batches of all
+            replicas of a `tf.distribute.Strategy`, see `LpNormalization`.
 
     Returns:
         A `keras.Model` from images [batch, height, width, channels] to
@@ -78,7 +81,7 @@ def vgg(
     use_bias = not has_statistics(norm)
 
     def activate(x, layer_name, layer_seed):
-        x = normalize(x, norm, f"{layer_name}_{norm}", layer_seed)
+        x = normalize(x, norm, f"{layer_name}_{norm}", layer_seed, None, synchronized)
         return keras.layers.ReLU(name=f"{layer_name}_relu")(x)
 
     inputs = x = keras.Input(input_shape, name="image")

@@ -1,6 +1,7 @@
 """Values of single units over a batch (figures 1c, 2, 7, 8 and 14 of the paper)."""
 
 import contextlib
+import threading
 
 import keras
 import numpy as np
@@ -117,27 +118,41 @@ def _check_units(units, names):
 def _values(model, weights, state, x, names, units, seed):
     """Returns [(unit, values [n])] in the order of the names."""
     layers = layer_outputs(model, names)
-    with autodiff.stateless(model, weights, state), _recorded(layers) as outputs:
-        autodiff.call(model, x)
-    return [
-        _unit_values(name, layers[name], outputs.get(name), unit, seed, number)
-        for number, (name, unit) in enumerate(zip(names, units, strict=True))
-    ]
+    chosen = []
+
+    def values(x):
+        with autodiff.stateless(model, weights, state):
+            recorded.outputs = {}
+            autodiff.call(model, x)
+            outputs = recorded.outputs
+        found = [
+            _unit_values(name, layers[name], outputs.get(name), unit, seed, number)
+            for number, (name, unit) in enumerate(zip(names, units, strict=True))
+        ]
+        chosen[:] = [unit for unit, _ in found]
+        return [values for _, values in found]
+
+    with _recording(layers) as recorded:
+        found = autodiff.on_each_share(model, values, x)
+    return list(zip(chosen, found, strict=True))
 
 
 @contextlib.contextmanager
-def _recorded(layers):
+def _recording(layers):
     """Context in which layers note the outputs of their first call in a dict.
+
+    The dict is `outputs` of what the context returns, one a thread, since TensorFlow
+    calls the model in a thread for each of several devices.
 
     Works for any model, whereas a `keras.Model` of intermediate outputs would need
     a functional one and a new Keras object.
     """
-    outputs = {}
+    recorded = threading.local()
 
     def recording(name, call):
         def recorded_call(*args, **kwargs):
             result = call(*args, **kwargs)
-            outputs.setdefault(name, result)
+            recorded.outputs.setdefault(name, result)
             return result
 
         return recorded_call
@@ -147,7 +162,7 @@ def _recorded(layers):
         for name, layer in layers.items():
             # Past `Layer.__setattr__`, which tracks what it is given.
             vars(layer)["call"] = recording(name, layer.call)
-        yield outputs
+        yield recorded
     finally:
         for name, layer in layers.items():
             vars(layer).pop("call", None)

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_bnsmooth import autodiff
+
 
 def check_built(model):
     """Raises ValueError unless the model has its weights."""
@@ -30,12 +32,14 @@ def check_model(model):
 def to_tensors(model, x, y=None, sample_weight=None):
     """Returns (x, y, sample_weight) as tensors, with dtypes as `model.fit` takes them.
 
+    Where several devices train the model, each takes its share of the batch.
+
     NumPy arrays of float64 become `keras.config.floatx()`, unless the model's
     weights are float64.
 
     Raises:
         ValueError: The parts of the batch do not have the same number of samples,
-            or have none.
+            have none, or the devices cannot share them evenly.
     """
     float_dtype = keras.config.floatx()
     if any(v.dtype == "float64" for v in model.variables):
@@ -64,7 +68,7 @@ def to_tensors(model, x, y=None, sample_weight=None):
         )
     if any(size == [0] for size in sizes.values()):
         raise ValueError("The batch has no samples.")
-    return batch
+    return autodiff.split(model, batch)
 
 
 def _samples(leaf):

@@ -122,7 +122,7 @@ def measure(model, batch, learning_rate=None, weights=None, next_weights=None):
             learning_rate, accumulation_dtype(model.trainable_variables)
         )
     step = (learning_rate, weights, next_weights)
-    if autodiff.compiles_with_xla(model):
+    if autodiff.prefers_small_graphs(model):
         products = _one_layer_at_a_time(model, batch, step, layers)
     else:
         products = autodiff.compiled(model, _all_layers, layers=layers)(*batch, *step)
@@ -219,8 +219,8 @@ def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
 def _one_layer_at_a_time(model, batch, step, layers):
     """Returns the products of each layer, [L, 4], by a whole gradient for each.
 
-    XLA's time to compile the graph of all layers grows with the square of their
-    number, to minutes; this is one gradient for it, whichever the layer.
+    The time to compile the graph of all layers may grow with the square of their
+    number, to hours; this is one gradient to compile, whichever the layer.
     """
     weights, gradient, next_weights, of_gradient = autodiff.compiled(model, _start)(
         *batch, *step

@@ -10,6 +10,7 @@ import zipfile
 import keras
 import numpy as np
 
+from keras_bnsmooth import optimizer_state
 from keras_bnsmooth.records.replacing import replacing
 
 
@@ -67,5 +68,5 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves the training state where a checkpoint is due."""
-        if int(self.model.optimizer.iterations) % self._every == 0:
+        if optimizer_state.step(self.model) % self._every == 0:
             save(self.model, self._path)

@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from keras_bnsmooth import optimizer_state
 from keras_bnsmooth.records import json_lines
 from keras_bnsmooth.records.event_file import EventFile
 from keras_bnsmooth.training.errors import DivergedError
@@ -15,7 +16,8 @@ class Metrics(keras.callbacks.Callback):
     An epoch of `fit` is here the interval between two rows. A row holds `step`, the
     metrics of training and, where they were measured, those on test data with the
     prefix `test_`. Nothing in it depends on the clock, so that two equal runs have
-    equal rows.
+    equal rows. Where the run directory is not for this process to write, nothing is
+    written.
 
     Args:
         run: The `RunDirectory`.
@@ -32,19 +34,20 @@ class Metrics(keras.callbacks.Callback):
         self._derive = derive
         self._event_files = {
             name: EventFile(run.path / name, first_step + 1)
-            for name in ("train", "test")
+            for name in (("train", "test") if run.writes else ())
         }
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the row of this epoch."""
-        step = int(self.model.optimizer.iterations)
+        step = optimizer_state.step(self.model)
         row = {"step": step}
         for name, value in logs.items():
             row[name.replace("val_", "test_")] = float(value)
         if self._derive is not None:
             row.update(self._derive(row))
-        json_lines.append(self._run.metrics, row)
-        self._write_events(row)
+        if self._run.writes:
+            json_lines.append(self._run.metrics, row)
+            self._write_events(row)
         if not math.isfinite(row["loss"]):
             raise DivergedError(step, row["loss"])
 

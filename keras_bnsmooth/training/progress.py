@@ -5,6 +5,8 @@ import time
 
 import keras
 
+from keras_bnsmooth import optimizer_state
+
 
 class Progress(keras.callbacks.Callback):
     """Prints step, loss, accuracy, steps per second and the time left.
@@ -32,7 +34,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Prints a line where one is due."""
         now = time.monotonic()
-        step = int(self.model.optimizer.iterations)
+        step = optimizer_state.step(self.model)
         if "val_accuracy" in logs:
             self._test = f"  test accuracy {logs['val_accuracy']:.3f}"
         if self._printed_at is None:

@@ -13,6 +13,7 @@ result.json       how the run ended
 import json
 from pathlib import Path
 
+from keras_bnsmooth import processes
 from keras_bnsmooth.records import json_lines
 from keras_bnsmooth.records.replacing import replacing
 from keras_bnsmooth.training.errors import RunError
@@ -28,6 +29,10 @@ class RunDirectory:
             that is there already is the same one.
         free_flags: Names of flags that do not change the numbers of a run, and so
             may differ when it goes on.
+        later_flags: Dict from the flags that older runs lack to the values which they
+            had in effect.
+
+    Where several processes train one model, the first one alone writes.
 
     Raises:
         RunError: The directory holds a run of other flags, or something else, or
@@ -35,13 +40,17 @@ class RunDirectory:
         OSError: The directory cannot be written.
     """
 
-    def __init__(self, path, config, free_flags=()):
+    def __init__(self, path, config, free_flags=(), later_flags=None):
         self.path = Path(path)
+        self.writes = processes.is_writer()
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"workdir {path} is a file; pass a directory.")
-        self.path.mkdir(parents=True, exist_ok=True)
+        if self.writes:
+            self.path.mkdir(parents=True, exist_ok=True)
         if self._config_path.exists():
-            self._check_same_run(config, free_flags)
+            self._check_same_run(config, free_flags, later_flags or {})
+        elif not self.writes:
+            return
         elif any(self.path.iterdir()):
             raise RunError(
                 f"workdir {path} holds files but no run of ours (no config.json); "
@@ -49,7 +58,8 @@ class RunDirectory:
             )
         else:
             _write_json(self._config_path, config)
-        self._lock = lock(self.path)
+        if self.writes:
+            self._lock = lock(self.path)
 
     @property
     def _config_path(self):
@@ -77,16 +87,20 @@ class RunDirectory:
 
     def finish(self, result):
         """Writes how the run ended."""
+        if not self.writes:
+            return
         _write_json(self.path / "result.json", result)
 
     def drop_records_after(self, step):
         """Drops the rows beyond `step` of all records: they will be written again."""
+        if not self.writes:
+            return
         for path in sorted(self.path.glob("*.jsonl")):
             json_lines.truncate(path, step)
 
-    def _check_same_run(self, config, free_flags):
+    def _check_same_run(self, config, free_flags, later_flags):
         there, asked = (
-            {k: v for k, v in c["flags"].items() if k not in free_flags}
+            {k: v for k, v in (later_flags | c["flags"]).items() if k not in free_flags}
             for c in (_read_json(self._config_path), json.loads(json.dumps(config)))
         )
         different = [

@@ -5,6 +5,7 @@ import time
 
 import keras
 
+from keras_bnsmooth import optimizer_state, processes
 from keras_bnsmooth.records.replacing import replacing
 from keras_bnsmooth.training import checkpoint
 from keras_bnsmooth.training.checkpoint import Checkpoint
@@ -15,6 +16,7 @@ from keras_bnsmooth.training.progress import Progress
 _TEST_BATCH_SIZE = 500
 
 
+@processes.ends_with_others()
 def train(
     run,
     build,
@@ -36,7 +38,8 @@ def train(
     Args:
         run: The `RunDirectory`.
         build: Function without arguments that returns the compiled model.
-        stream: Function from the first step to an iterable of batches, endless.
+        stream: Function from the first step to endless batches as `fit` takes them,
+            such as a generator.
         steps: Steps of the whole run.
         metrics_every: Steps between rows of metrics.
         checkpoint_every: Steps between checkpoints; rounded up to a multiple of
@@ -53,6 +56,7 @@ def train(
     Raises:
         DivergedError: The loss is no longer finite; the metrics up to there are kept.
         RunError: The run has diverged before.
+        ProcessLostError: Another process that trains the same model has ended.
         OSError: The run directory cannot be written.
     """
     result = run.result()
@@ -64,10 +68,16 @@ def train(
     metrics = Metrics(run, first_step, derive)
     progress = Progress(steps, first_step)
 
+    def writers(interval):
+        if not run.writes:
+            return []
+        every = _round_up(checkpoint_every, interval)
+        return [Checkpoint(run.checkpoint, every), progress]
+
     def fit(from_step, to_step, interval):
         """Calls `model.fit`, one epoch for each interval between two rows."""
         model.fit(
-            (batch for batch in stream(from_step)),  # Keras asks for a generator
+            stream(from_step),
             initial_epoch=from_step // interval,
             epochs=to_step // interval,
             steps_per_epoch=interval,
@@ -78,8 +88,7 @@ def train(
             callbacks=[
                 *callbacks,
                 metrics,
-                Checkpoint(run.checkpoint, _round_up(checkpoint_every, interval)),
-                progress,
+                *writers(interval),
             ],
             verbose=0,
         )
@@ -96,8 +105,9 @@ def train(
         raise
     finally:
         metrics.close()
-    with replacing(run.model) as partial:
-        model.save(partial)
+    if run.writes:
+        with processes.alone(), replacing(run.model) as partial:
+            model.save(partial)
     result = {"status": "finished", "steps": steps}
     if test_data is not None:
         test = model.evaluate(
@@ -107,6 +117,7 @@ def train(
     seconds = time.monotonic() - started_at
     result["steps_per_second"] = round((steps - first_step) / seconds, 2)
     run.finish(result)
+    processes.wait_for_all()
     return model, result
 
 
@@ -120,7 +131,9 @@ def _start(run, build):
             raise RunError(
                 f"{error} Delete it to start the run again, or pass another --workdir."
             ) from error
-    return model, int(model.optimizer.iterations)
+    first_step = optimizer_state.step(model)
+    processes.agree_on(first_step, "the step to go on from")
+    return model, first_step
 
 
 def _finished(run, result):
