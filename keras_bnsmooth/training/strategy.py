@@ -34,7 +34,7 @@ class Strategy:
     replicas: int = 1
     scope: Callable = contextlib.nullcontext
     global_statistics: bool = True
-    as_input: Callable = lambda shares: (share for share in shares())
+    as_input: Callable = lambda shares: shares()
 
     def input(self, stream):
         """Returns what `model.fit` takes.

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator
 
 import keras
 
@@ -38,8 +39,8 @@ def train(
     Args:
         run: The `RunDirectory`.
         build: Function without arguments that returns the compiled model.
-        stream: Function from the first step to endless batches as `fit` takes them,
-            such as a generator.
+        stream: Function from the first step to batches without end: an iterator, or
+            what else `fit` takes.
         steps: Steps of the whole run.
         metrics_every: Steps between rows of metrics.
         checkpoint_every: Steps between checkpoints; rounded up to a multiple of
@@ -77,7 +78,7 @@ def train(
     def fit(from_step, to_step, interval):
         """Calls `model.fit`, one epoch for each interval between two rows."""
         model.fit(
-            stream(from_step),
+            _as_fit_takes(stream(from_step)),
             initial_epoch=from_step // interval,
             epochs=to_step // interval,
             steps_per_epoch=interval,
@@ -134,6 +135,13 @@ def _start(run, build):
     first_step = optimizer_state.step(model)
     processes.agree_on(first_step, "the step to go on from")
     return model, first_step
+
+
+def _as_fit_takes(batches):
+    """Turns an iterator into a generator, the only one that `fit` takes."""
+    if isinstance(batches, Iterator):
+        return (batch for batch in batches)
+    return batches
 
 
 def _finished(run, result):
