@@ -29,6 +29,14 @@ def test_free_flags_may_differ(tmp_path):
     RunDirectory(tmp_path / "run", config(workdir="x"), free_flags=("workdir",))
 
 
+def test_a_run_of_an_older_version_goes_on(tmp_path):
+    RunDirectory(tmp_path / "run", config())
+    later = {"strategy": "none"}
+    RunDirectory(tmp_path / "run", config(strategy="none"), later_flags=later)
+    with pytest.raises(RunError, match=r"--strategy=none \(asked: mirrored\)"):
+        RunDirectory(tmp_path / "run", config(strategy="mirrored"), later_flags=later)
+
+
 def test_a_directory_of_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(RunError, match=r"no config\.json"):
