@@ -34,7 +34,8 @@ class Strategy:
     replicas: int = 1
     scope: Callable = contextlib.nullcontext
     global_statistics: bool = True
-    as_input: Callable = lambda shares: shares()
+    # Of iterators Keras takes generators alone.
+    as_input: Callable = lambda shares: (share for share in shares())
 
     def input(self, stream):
         """Returns what `model.fit` takes.
