@@ -19,6 +19,7 @@ from apps.engines.jobs import Job
 from apps.engines.local import run_jobs
 from apps.presets import PRESETS
 from keras_bnsmooth.claims import judge_all
+from keras_bnsmooth.figures.drawing import save
 from keras_bnsmooth.figures.needs import MissingRunsError
 from keras_bnsmooth.figures.paper import FIGURES
 from keras_bnsmooth.records.runs import read_runs
@@ -66,7 +67,7 @@ def draw_figures(preset, runs, folder):
         name = f"Figure {figure.number}"
         path = folder / f"figure_{figure.number:02d}.png"
         try:
-            figure.draw(runs).savefig(path, dpi=150)
+            save(figure.draw(runs), path)
             drawn.append(DrawnFigure(name, figure.title, figure.caption(runs), path))
         except MissingRunsError as error:
             path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from absl import flags
 from apps import program
 from apps.engines import local, ray_cluster
 from apps.engines.jobs import Job
+from keras_bnsmooth.figures.drawing import save
 from keras_bnsmooth.figures.learning_rates import draw_learning_rates
 from keras_bnsmooth.models import NORMS
 from keras_bnsmooth.report.grid import grid_row, write_grid
@@ -121,7 +122,7 @@ def main():
         for name, run_flags in grid.items()
     ]
     write_grid(folder / "grid.csv", rows)
-    draw_learning_rates(rows).savefig(folder / "grid.png", dpi=150)
+    save(draw_learning_rates(rows), folder / "grid.png")
     for row in rows:
         if row["status"] != "finished":
             print(f"{row['run']}: {row['status']}. {row['message']}")

@@ -1,5 +1,6 @@
 """Lines and bands over training steps, and what stands around them."""
 
+import io
 import textwrap
 
 import numpy as np
@@ -7,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
 
 from keras_bnsmooth.figures.seeds import over_seeds, summarize
 
@@ -19,6 +21,14 @@ def new_figure(width, height):
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
     return figure
+
+
+def save(figure, path):
+    """Writes a PNG of 256 colours, a third as large as with all that there are."""
+    with io.BytesIO() as file:
+        figure.savefig(file, dpi=150)
+        picture = Image.open(file).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
 
 
 def draw_line(axes, records, quantity, style, **arguments):

@@ -13,6 +13,7 @@ from keras_bnsmooth.figures.drawing import (
     finish,
     new_figure,
     over_steps,
+    save,
 )
 from keras_bnsmooth.figures.runs import read_configs, style_runs
 from keras_bnsmooth.figures.styles import STYLES
@@ -183,5 +184,5 @@ def draw_landscape(*runs, path):
     label_gradient(gradient, "gradient predictiveness")
     over_steps(beta, "effective β-smoothness", "β", log=True)
     finish(figure, band_entries(styles), configs[0].get("provenance", ""))
-    figure.savefig(path, dpi=150)
+    save(figure, path)
     return path

@@ -8,6 +8,7 @@ from keras_bnsmooth.figures.drawing import (
     line_entries,
     new_figure,
     over_steps,
+    save,
 )
 from keras_bnsmooth.figures.runs import read_configs, style_runs
 from keras_bnsmooth.figures.seeds import measured
@@ -50,5 +51,5 @@ def draw_training_curves(*runs, path=None):
     entries = line_entries(styles) if len(runs) > 1 else ()
     finish(figure, entries, configs[0].get("provenance", ""))
     path = path or runs[0] / "training_curves.png"
-    figure.savefig(path, dpi=150)
+    save(figure, path)
     return path

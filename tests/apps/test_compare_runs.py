@@ -3,16 +3,19 @@ from pathlib import Path
 
 from tests.apps.run_app import error_of, run_app
 
-SAVED = Path(__file__).parents[2] / "saved_results" / "vgg_norms"
+SAVED = Path(__file__).parents[2] / "saved_results" / "cpu"
 
 
 def test_it_tabulates_and_draws_runs(tmp_path):
-    runs = [shutil.copytree(SAVED / norm, tmp_path / norm) for norm in ("none", "l1")]
+    runs = [
+        shutil.copytree(SAVED / f"vgg_{norm}_seed0", tmp_path / norm)
+        for norm in ("none", "l1")
+    ]
     done = run_app("compare_runs", *runs, f"--output={tmp_path}/both.png")
     assert done.returncode == 0, done.stderr
     header, *rows = done.stdout.splitlines()[:3]
     assert header.split()[:2] == ["step", "accuracy"]
-    assert [row.split()[:2] for row in rows] == [["none", "1500"], ["l1", "1500"]]
+    assert [row.split()[:2] for row in rows] == [["none", "15000"], ["l1", "15000"]]
     assert (tmp_path / "both.png").exists()
 
 
