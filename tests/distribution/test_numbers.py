@@ -59,8 +59,8 @@ def test_float32(strategy, tmp_path):
 def test_float64(strategy, tmp_path):
     one = measure("none", "float64", tmp_path / "one.npz", "bn", "l2")
     two = measure(strategy, "float64", tmp_path / "two.npz", "bn", "l2")
-    # On JAX Keras takes means in single precision.
-    rtol = 1e-9 if strategy == "mirrored" else 1e-5
+    # On JAX Keras takes the means of batch normalization in single precision.
+    rtol = 1e-9 if strategy == "mirrored" else 1e-4
     check(one, two, rtol, ("landscape", "shift", "activations", "training"))
 
 
