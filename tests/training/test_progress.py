@@ -6,8 +6,9 @@ from keras_bnsmooth.training.progress import Progress
 
 
 def test_it_shows_loss_accuracy_speed_and_time_left(monkeypatch):
-    clock = iter([100.0, 110.0, 130.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    moments = iter([100.0, 110.0, 130.0])
+    clock = SimpleNamespace(monotonic=lambda: next(moments))
+    monkeypatch.setattr(progress, "time", clock)
     file = io.StringIO()
     callback = Progress(steps=400, file=file)
     optimizer = SimpleNamespace()
