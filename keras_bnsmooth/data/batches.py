@@ -76,7 +76,9 @@ class Batches:
 
     def stream(self, first_step=0):
         """Yields the batches of `first_step`, `first_step + 1`, ... without end."""
-        return map(self, itertools.count(first_step))
+        # A generator, since of iterators Keras takes no other.
+        for step in itertools.count(first_step):
+            yield self(step)
 
     def standardize(self, images):
         """Returns `images` in float32, with mean subtracted and divided by std."""

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
 
 import keras
 
@@ -39,8 +38,8 @@ def train(
     Args:
         run: The `RunDirectory`.
         build: Function without arguments that returns the compiled model.
-        stream: Function from the first step to batches without end: an iterator, or
-            what else `fit` takes.
+        stream: Function from the first step to batches without end, as `fit` takes
+            them: a generator, for instance.
         steps: Steps of the whole run.
         metrics_every: Steps between rows of metrics.
         checkpoint_every: Steps between checkpoints; rounded up to a multiple of
@@ -78,7 +77,7 @@ def train(
     def fit(from_step, to_step, interval):
         """Calls `model.fit`, one epoch for each interval between two rows."""
         model.fit(
-            _as_fit_takes(stream(from_step)),
+            stream(from_step),
             initial_epoch=from_step // interval,
             epochs=to_step // interval,
             steps_per_epoch=interval,
@@ -135,13 +134,6 @@ def _start(run, build):
     first_step = optimizer_state.step(model)
     processes.agree_on(first_step, "the step to go on from")
     return model, first_step
-
-
-def _as_fit_takes(batches):
-    """Turns an iterator into a generator, the only one that `fit` takes."""
-    if isinstance(batches, Iterator):
-        return (batch for batch in batches)
-    return batches
 
 
 def _finished(run, result):
