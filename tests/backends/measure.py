@@ -65,14 +65,12 @@ def measure_loaded(model, network):
     }
 
 
-def measure_built(model, network, norm):
+def measure_built(model, network):
     x, y = batch(network)
     measured = measure_loaded(model, network)
     measured["activations"] = probes.activations(model, x, units=0)
-    # Two norms are enough for the VGG, whose graph takes JAX long to compile.
-    if network == "dln" or norm in ("none", "bn"):
-        shift = probes.internal_covariate_shift(model, x, y, LEARNING_RATE[network])
-        measured["shift"] = {"l2": shift.l2, "cosine": shift.cosine}
+    shift = probes.internal_covariate_shift(model, x, y, LEARNING_RATE[network])
+    measured["shift"] = {"l2": shift.l2, "cosine": shift.cosine}
     return measured
 
 
@@ -83,7 +81,7 @@ def measure_models(how, directory):
             if how == "build":
                 model = build(network, norm)
                 model.save(file)
-                measured = measure_built(model, network, norm)
+                measured = measure_built(model, network)
             else:
                 measured = measure_loaded(keras.models.load_model(file), network)
             for probe, fields in measured.items():
