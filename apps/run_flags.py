@@ -79,21 +79,24 @@ def start_strategy():
     return strategy.start(values.strategy, values.logical_cpus)
 
 
-def xla(on_cpu=False):
-    """Returns `jit_compile` for `Model.compile`; `on_cpu`: see `use_xla`."""
-    return flags.FLAGS.strategy != "mirrored" and compilation.use_xla(
-        flags.FLAGS.xla, on_cpu
-    )
+def xla(devices, on_cpu=False):
+    """Returns `jit_compile` for `Model.compile`.
+
+    Args:
+        devices: The `Strategy` of the run.
+        on_cpu: See `use_xla`.
+    """
+    return devices.fuses_steps and compilation.use_xla(flags.FLAGS.xla, on_cpu)
 
 
-def steps_per_execution(*intervals):
+def steps_per_execution(devices, *intervals):
     """Returns the most steps that one execution of the program may take.
 
     Args:
+        devices: The `Strategy` of the run.
         *intervals: Numbers of steps after which it must come back to Python.
     """
-    # Keras cannot loop over steps whose layers wait for other replicas.
-    if flags.FLAGS.strategy == "mirrored":
+    if not devices.fuses_steps:
         return 1
     return compilation.steps_per_execution(probe_flags.common_interval(*intervals))
 

@@ -42,8 +42,8 @@ flags.DEFINE_enum("dtype", "float32", ["float32", "float64"], "Of all arithmetic
 _MULTIPLES = tuple(np.geomspace(1 / 100, 30, 8))
 
 
-def build(loss):
-    """Returns the compiled network."""
+def build(loss, devices):
+    """Returns the network compiled with `loss`, trained on `devices`."""
     keras.utils.set_random_seed(FLAGS.seed)
     model = models.dln(
         FLAGS.depth,
@@ -53,14 +53,14 @@ def build(loss):
         synchronized=FLAGS.synchronized,
     )
     # Without normalizations a step has too few operations for XLA to pay on a CPU.
-    xla = run_flags.xla(on_cpu=FLAGS.norm != "none")
+    xla = run_flags.xla(devices, on_cpu=FLAGS.norm != "none")
     model.compile(
         keras.optimizers.SGD(FLAGS.learning_rate),
         loss,
         jit_compile=xla,
         # A step takes about a millisecond, and so would coming back to Python.
         steps_per_execution=run_flags.steps_per_execution(
-            FLAGS.steps, FLAGS.metrics_every
+            devices, FLAGS.steps, FLAGS.metrics_every
         ),
     )
     if xla and keras.backend.backend() == "tensorflow":
@@ -80,7 +80,7 @@ def main():
     with devices.scope():
         train(
             run,
-            lambda: build(loss),
+            lambda: build(loss, devices),
             lambda first_step: devices.input(lambda: itertools.repeat((x, y))),
             steps=FLAGS.steps,
             metrics_every=FLAGS.metrics_every,

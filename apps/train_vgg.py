@@ -37,8 +37,8 @@ flags.DEFINE_integer(
 )
 
 
-def build(data_set):
-    """Returns the compiled network for `data_set`."""
+def build(data_set, devices):
+    """Returns the compiled network for `data_set`, trained on `devices`."""
     keras.utils.set_random_seed(FLAGS.seed)
     model = models.vgg(
         data_set.image_shape,
@@ -53,7 +53,7 @@ def build(data_set):
         keras.optimizers.SGD(FLAGS.learning_rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=run_flags.xla(),
+        jit_compile=run_flags.xla(devices),
     )
     return model
 
@@ -79,7 +79,7 @@ def main():
     with devices.scope():
         _, result = train(
             run,
-            lambda: build(data_set),
+            lambda: build(data_set, devices),
             lambda first_step: devices.input(lambda: batches.stream(first_step)),
             steps=FLAGS.steps,
             metrics_every=FLAGS.metrics_every,

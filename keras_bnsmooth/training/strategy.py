@@ -12,8 +12,6 @@ from keras_bnsmooth.autodiff.shares import check_divisible
 
 STRATEGIES = ("none", "mirrored", "data_parallel", "multi_worker_mirrored")
 
-_BACKENDS = {"mirrored": "tensorflow", "data_parallel": "jax"}
-
 
 @dataclasses.dataclass(frozen=True)
 class Strategy:
@@ -26,6 +24,7 @@ class Strategy:
             trained.
         global_statistics: Whether normalizations that do not ask for it take their
             statistics over the whole batch, not over the share of a device.
+        fuses_steps: Whether Keras can compile steps with XLA, and run several as one.
         as_input: From a function that returns an iterator of shares to what `fit`
             takes.
     """
@@ -34,6 +33,7 @@ class Strategy:
     replicas: int = 1
     scope: Callable = contextlib.nullcontext
     global_statistics: bool = True
+    fuses_steps: bool = True
     # Of iterators Keras takes generators alone.
     as_input: Callable = lambda shares: (share for share in shares())
 
@@ -100,17 +100,16 @@ def start(name, logical_cpus=1):
             "--strategy=data_parallel."
         )
     backend = keras.backend.backend()
-    if name != "none" and backend != _BACKENDS[name]:
-        there = [other for other, of in _BACKENDS.items() if of == backend]
+    needed, make = _STARTERS.get(name, (backend, Strategy))
+    if backend != needed:
+        there = [other for other, (of, _) in _STARTERS.items() if of == backend]
         raise ValueError(
-            f"--strategy={name} needs KERAS_BACKEND={_BACKENDS[name]}; this is "
-            f"{backend}, which has {', '.join(['none', *there])}."
+            f"--strategy={name} needs KERAS_BACKEND={needed}; this is {backend}, which "
+            f"has {', '.join(['none', *there])}."
         )
     if logical_cpus > 1:
         _split_cpu(backend, logical_cpus)
-    return {"none": Strategy, "mirrored": _mirrored, "data_parallel": _data_parallel}[
-        name
-    ]()
+    return make()
 
 
 def _split_cpu(backend, count):
@@ -146,6 +145,8 @@ def _mirrored():
         strategy.num_replicas_in_sync,
         strategy.scope,
         global_statistics=strategy.num_replicas_in_sync == 1,
+        # Keras cannot loop over steps whose layers wait for other replicas.
+        fuses_steps=False,
         as_input=_dataset,
     )
 
@@ -177,3 +178,10 @@ def _data_parallel():
     # The batches come in shares already.
     distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
     return Strategy("data_parallel", jax.device_count(), distribution.scope)
+
+
+# name -> (backend, function that starts it)
+_STARTERS = {
+    "mirrored": ("tensorflow", _mirrored),
+    "data_parallel": ("jax", _data_parallel),
+}

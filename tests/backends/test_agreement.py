@@ -4,6 +4,8 @@ import importlib.util
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,15 @@ pytestmark = [
 ]
 
 
-def measure(backend, how, models, path):
+def measure(how, models):
+    """Returns what each backend measures, given its directory of models."""
+    with ThreadPoolExecutor() as executor:
+        measured = executor.map(partial(measure_on, how), models, models.values())
+        return dict(zip(models, measured, strict=True))
+
+
+def measure_on(how, backend, models):
+    path = models.with_name(f"{how}_{backend}.npz")
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(MEASURE), how, str(models), str(path)]
     subprocess.run(command, check=True, env=environment)
@@ -42,14 +52,14 @@ def check_same(found, expected):
 
 
 def test_probes_layers_and_saved_models_agree(tmp_path):
-    built = {}
+    models = {backend: tmp_path / backend for backend in INSTALLED}
+    for directory in models.values():
+        directory.mkdir()
+    built = measure("build", models)
     for backend in INSTALLED:
-        (tmp_path / backend).mkdir()
-        built[backend] = measure(
-            backend, "build", tmp_path / backend, tmp_path / f"{backend}.npz"
-        )
         check_same(built[backend], built[INSTALLED[0]])
     # Each backend loads what the one before it saved; the first, that of the last.
-    for saver, loader in zip(INSTALLED, INSTALLED[1:] + INSTALLED[:1], strict=True):
-        loaded = measure(loader, "load", tmp_path / saver, tmp_path / "loaded.npz")
-        check_same(loaded, built[saver])
+    saver = dict(zip(INSTALLED, INSTALLED[-1:] + INSTALLED[:-1], strict=True))
+    loaded = measure("load", {backend: models[saver[backend]] for backend in INSTALLED})
+    for backend in INSTALLED:
+        check_same(loaded[backend], built[saver[backend]])

@@ -22,16 +22,26 @@ LEARNING_RATE = {"vgg": 0.01, "dln": 1e-4}
 STEPS = 3
 
 
-def build(network, norm):
+def build(network, norm, devices):
+    synchronized = devices.name == "mirrored"
     if network == "vgg":
         model = models.vgg(
-            (8, 8, 3), num_classes=4, depth=11, width=4, norm=norm, synchronized=SYNC
+            (8, 8, 3),
+            num_classes=4,
+            depth=11,
+            width=4,
+            norm=norm,
+            synchronized=synchronized,
         )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     else:
-        model = models.dln(depth=6, dim=5, norm=norm, synchronized=SYNC)
+        model = models.dln(depth=6, dim=5, norm=norm, synchronized=synchronized)
         loss = models.SquaredError()
-    model.compile(keras.optimizers.SGD(LEARNING_RATE[network]), loss, jit_compile=XLA)
+    model.compile(
+        keras.optimizers.SGD(LEARNING_RATE[network]),
+        loss,
+        jit_compile=keras.backend.backend() == "jax",
+    )
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         shape = tuple(variable.shape)
@@ -49,7 +59,7 @@ def batch(network):
 
 
 def measure(network, norm, devices):
-    model = build(network, norm)
+    model = build(network, norm, devices)
     x, y = batch(network)
     learning_rate = LEARNING_RATE[network]
     step_sizes = learning_rate * np.geomspace(0.5, 4, 3)
@@ -82,8 +92,6 @@ if __name__ == "__main__":
     set_precision(dtype)
     several = "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ or name == "none"
     devices = strategy.start(name, logical_cpus=1 if several else 2)
-    SYNC = name == "mirrored"
-    XLA = keras.backend.backend() == "jax"
     with devices.scope():
         np.savez(
             path,
