@@ -40,7 +40,7 @@ _PLACES = ("workdir", "data_dir")
 
 flags.DEFINE_integer("instances", 10_000, "Random problems.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Seed of the first problem.", lower_bound=0)
-flags.DEFINE_string("output", "saved_results/theory", "Directory for what is found.")
+flags.DEFINE_string("output", "runs/theory", "Directory for what is found.")
 flags.DEFINE_string("model", None, "Run directory of a network to measure instead.")
 flags.DEFINE_integer(
     "curvature_units", 4, "Units a layer for Theorem 4.2 on a network.", lower_bound=1

@@ -15,6 +15,7 @@ steps, batch 128, every norm, three seeds, with all probes. The same command goe
 with runs that were stopped.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -100,16 +101,24 @@ def copy_data(folder):
         raise ValueError(f"--data={data} is no .npz and no folder with a prepare.py.")
 
 
-def main():
-    """Makes the folder."""
-    folder = Path(FLAGS.output)
-    if folder.exists():
-        raise ValueError(f"--output={folder} is there already; pass a new folder.")
-    folder.mkdir(parents=True)
+def fill(folder):
+    """Makes the folder with all that is in it."""
+    folder.mkdir()
     copy_data(folder)
     collect_wheels(folder / "wheels")
     script = _TEMPLATE.read_text().replace("@BACKEND@", FLAGS.backend)
     (folder / "run.sh").write_text(script)
+
+
+def main():
+    """Makes the folder, whole or not at all."""
+    folder = Path(FLAGS.output)
+    if folder.exists():
+        raise ValueError(f"--output={folder} is there already; pass a new folder.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+        fill(Path(partial, folder.name))
+        os.replace(Path(partial, folder.name), folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{folder} holds {size / 2**20:.0f} MiB; `bash run.sh` there runs it all.")
 

@@ -9,11 +9,16 @@ from keras_bnsmooth.processes import ProcessLostError
 from keras_bnsmooth.training.errors import DivergedError
 
 
-def run(main, takes_paths=False):
+def run(main, takes_paths=False, goes_on=False):
     """Runs `main()` as an absl app, or `main(paths)` where it takes paths.
 
     Exit codes: 0 done; 1 the program could not do what was asked, and a line on
     standard error says why (`--verbosity=1` shows where); 130 interrupted.
+
+    Args:
+        main: The program.
+        takes_paths: Whether it takes what the command line has beside flags.
+        goes_on: Whether the same command goes on with what was interrupted.
     """
 
     def guarded_main(arguments):
@@ -28,7 +33,8 @@ def run(main, takes_paths=False):
             else:
                 main()
         except KeyboardInterrupt:
-            print("\nInterrupted; the same command goes on with it.", file=sys.stderr)
+            more = "; the same command goes on with it" if goes_on else ""
+            print(f"\nInterrupted{more}.", file=sys.stderr)
             sys.exit(130)
         except (ValueError, OSError, DivergedError) as error:
             if logging.get_verbosity() >= logging.DEBUG:

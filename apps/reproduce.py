@@ -18,6 +18,7 @@ from apps import program
 from apps.engines.jobs import Job
 from apps.engines.local import run_jobs
 from apps.presets import PRESETS
+from apps.run_folder import check_run_flags
 from keras_bnsmooth.claims import judge_all
 from keras_bnsmooth.figures.drawing import save
 from keras_bnsmooth.figures.needs import MissingRunsError
@@ -60,27 +61,27 @@ def make_runs(preset, folder):
     return run_jobs(jobs, FLAGS.jobs, sum(run.minutes for run in there), FLAGS.minutes)
 
 
-def draw_figures(preset, runs, folder):
+def draw_figures(preset, runs, folder, output):
     """Draws what can be drawn, and says of the rest which command makes its runs."""
     drawn = []
     for figure in FIGURES:
         name = f"Figure {figure.number}"
-        path = folder / f"figure_{figure.number:02d}.png"
+        path = output / f"figure_{figure.number:02d}.png"
         try:
             save(figure.draw(runs), path)
             drawn.append(DrawnFigure(name, figure.title, figure.caption(runs), path))
         except MissingRunsError as error:
             path.unlink(missing_ok=True)
-            problem = _with_commands(error, preset)
+            problem = _with_commands(error, preset, folder)
             print(f"{name} is not drawn: {problem}")
             drawn.append(DrawnFigure(name, figure.title, "", None, problem))
     return drawn
 
 
-def _with_commands(error, preset):
-    """The error with the first command that makes what is lacking."""
+def _with_commands(error, preset, folder):
+    """The error with the first command that makes what is lacking in the folder."""
     commands = [
-        run.command(f"runs/{preset.name}")
+        f"{run.command(folder)} {FLAGS.run_flags}".strip()
         for lacking in error.missing
         for run in preset.runs
         if all(run.identity[name] == value for name, value in lacking.items())
@@ -97,7 +98,7 @@ def report(preset, folder):
         print(f"Left out: {line}")
     output = folder.with_name(f"{folder.name}_report")
     output.mkdir(parents=True, exist_ok=True)
-    figures = draw_figures(preset, runs, output)
+    figures = draw_figures(preset, runs, folder, output)
     judgements = judge_all(runs)
     print(ledger.text_table(judgements))
     page = output / "report.html"
@@ -135,6 +136,7 @@ def main():
     preset = PRESETS[FLAGS.preset]
     folder = Path(FLAGS.output) / preset.name
     folder.mkdir(parents=True, exist_ok=True)
+    check_run_flags(folder, FLAGS.run_flags)
     outcome = make_runs(preset, folder)
     for name, line in outcome.failed.items():
         print(f"{name} failed: {line}")
@@ -144,4 +146,4 @@ def main():
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, goes_on=True)

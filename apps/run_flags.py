@@ -10,8 +10,6 @@ from keras_bnsmooth.training.run_directory import RunDirectory
 # Flags that change where a run reads and writes and how often it saves, not its
 # numbers: they may differ when a run goes on.
 _FREE = ("workdir", "data_dir", "checkpoint_every")
-# Flags that runs of older versions lack, with what they had in effect.
-_LATER = {"strategy": "none", "logical_cpus": 1, "synchronized": False}
 
 
 def define(steps, learning_rate, metrics_every):
@@ -123,4 +121,4 @@ def open_run(module_name, default_workdir, devices, **more):
         "distribution": devices.describe(values.synchronized),
         **more,
     }
-    return RunDirectory(values.workdir or default_workdir, config, _FREE, _LATER)
+    return RunDirectory(values.workdir or default_workdir, config, _FREE)

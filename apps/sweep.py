@@ -19,6 +19,7 @@ from absl import flags
 from apps import program
 from apps.engines import local, ray_cluster
 from apps.engines.jobs import Job
+from apps.run_folder import check_run_flags
 from keras_bnsmooth.figures.drawing import save
 from keras_bnsmooth.figures.learning_rates import draw_learning_rates
 from keras_bnsmooth.models import NORMS
@@ -113,6 +114,7 @@ def main():
     # The nodes of a cluster start their runs in other folders.
     folder = Path(FLAGS.output).absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    check_run_flags(folder, FLAGS.run_flags)
     missing = [name for name in grid if not (folder / name / "result.json").exists()]
     print(f"{len(grid)} runs in {folder}, {len(grid) - len(missing)} of them there.")
     jobs = [Job(name, arguments(name, grid[name], folder), 1) for name in missing]
@@ -130,4 +132,4 @@ def main():
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, goes_on=True)

@@ -98,4 +98,4 @@ def main():
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, goes_on=True)

@@ -30,7 +30,7 @@ class Utilization:
 def gpu_utilization():
     """Yields a `Utilization`, which holds samples of the block when that is done.
 
-    It stays empty where there is no `nvidia-smi`.
+    It stays empty where there is no `nvidia-smi`, or where that gives no numbers.
     """
     utilization = Utilization()
     if shutil.which(_COMMAND[0]) is None:
@@ -44,4 +44,6 @@ def gpu_utilization():
             sampler.terminate()
             sampler.wait()
         samples.seek(0)
-        utilization.percentages += [float(line) for line in samples if line.strip()]
+        utilization.percentages += [
+            float(line) for line in samples if line.strip().isdecimal()
+        ]

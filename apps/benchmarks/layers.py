@@ -20,25 +20,19 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from keras_bnsmooth.models import vgg
+from apps import program
+from keras_bnsmooth.models import NORMS, vgg
 
 FLAGS = flags.FLAGS
 REFERENCE = "bn"
 
-
-def define_flags():
-    """Defines the command line."""
-    flags.DEFINE_integer("rounds", 30, "Timed steps of each network.")
-    flags.DEFINE_integer("warm_up", 3, "Steps of each network before these.")
-    flags.DEFINE_integer("width", 16, "Filters of the first block.")
-    flags.DEFINE_integer("batch_size", 128, "Images in a batch.")
-    flags.DEFINE_list(
-        "norms",
-        ["none", "bn", "noisy_bn", "noise", "l1", "l2", "linf"],
-        "Norms.",
-    )
+flags.DEFINE_integer("rounds", 30, "Timed steps of each network.", lower_bound=1)
+flags.DEFINE_integer("warm_up", 3, "Steps of each network before these.", lower_bound=0)
+flags.DEFINE_integer("width", 16, "Filters of the first block.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 128, "Images in a batch.", lower_bound=1)
+flags.DEFINE_list("norms", list(NORMS), f"Some of {', '.join(NORMS)}.")
 
 
 def training_step(norm, width, batch):
@@ -81,7 +75,7 @@ def measure(steps, rounds, warm_up):
     )
 
 
-def main(_):
+def main():
     """Prints the table."""
     rng = np.random.default_rng(0)
     images = rng.normal(size=(FLAGS.batch_size, 32, 32, 3)).astype("float32")
@@ -102,5 +96,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    program.run(main)

@@ -19,9 +19,11 @@ _NAMES = {"vgg": "VGG", "dln": "DLN"}
 
 def _ratio(measure, norms, record="landscape"):
     """The least ratio of the standard network to one of the norms."""
-    return lambda runs: min(
-        median_ratio(measure(runs["none"], record), measure(runs[norm], record))
-        for norm in norms
+    return lambda runs: np.min(
+        [
+            median_ratio(measure(runs["none"], record), measure(runs[norm], record))
+            for norm in norms
+        ]
     )
 
 
@@ -63,7 +65,7 @@ def _claims_on(network):
             f"Section 3.3, figure {lp_figure}",
             "All these techniques result in an improved smoothness of the landscape "
             "that is similar to the effect of BatchNorm.",
-            "similar to BN",
+            "improved, like BN's",
             network,
             ("none", *LP_NORMS),
             f"Median over training of the {name}: the standard network over the worst "
@@ -73,11 +75,11 @@ def _claims_on(network):
         )
     for name, measure in MEASURES.items():
         yield Claim(
-            f"Random directions behave alike in the {_NAMES[network]}: {name}",
+            f"BN smooths the {_NAMES[network]} along random directions too: {name}",
             "Section 3.2, last paragraph",
             "The loss behaves in a similar way when we examine other (random) "
-            "directions too.",
-            "similar",
+            "directions too. (That gradient and beta do is not said.)",
+            "similar to the gradient's direction",
             network,
             ("none", "bn"),
             f"Median over training of the {name} along a random direction as long as "

@@ -35,7 +35,7 @@ def _share_of_gain(runs, norm):
 
 
 def _lesser_margin(runs):
-    worse = min(_over_training(runs, norm) for norm in ("bn", "noisy_bn"))
+    worse = np.min([_over_training(runs, norm) for norm in ("bn", "noisy_bn")])
     return 100 * (worse - _over_training(runs, "none"))
 
 
@@ -61,7 +61,7 @@ def _least_share_of_log_gain(runs):
     gain = error["none"] - error["bn"]
     if gain <= 0:
         return np.nan
-    return min((error["none"] - error[norm]) / gain for norm in LP_NORMS)
+    return np.min([(error["none"] - error[norm]) / gain for norm in LP_NORMS])
 
 
 TRAINING = (
@@ -150,7 +150,7 @@ TRAINING = (
         "Training accuracy averaged over all of training: the share of BN's gain over "
         "the standard network that the worst of the three reaches.",
         Rule(0.8, 0.5),
-        lambda runs: min(_share_of_gain(runs, norm) for norm in LP_NORMS),
+        lambda runs: np.min([_share_of_gain(runs, norm) for norm in LP_NORMS]),
     ),
     Claim(
         "BN trains the DLN better",

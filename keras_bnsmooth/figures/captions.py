@@ -76,7 +76,7 @@ def describe_ends(runs, settings, norms):
 
 
 def _network(run):
-    flags = run.config["flags"]
+    flags = run.flags
     if run.network == "vgg":
         augmented = ", augmented" if flags.get("augment") else ""
         network = (

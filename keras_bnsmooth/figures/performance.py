@@ -153,7 +153,7 @@ def draw_training(axes, runs, setting, norms):
 
 def describe_accuracy(runs, norms, settings=(VGG,)):
     """Returns what a point of the curves is, what lines mean, and which runs ended."""
-    every = settings[0].runs(runs, norms[0])[0].config["flags"].get("metrics_every")
+    every = settings[0].runs(runs, norms[0])[0].flags.get("metrics_every")
     return (
         (f"A training accuracy is the mean over {every} steps. " if every else "")
         + captions.describe_seeds(runs, settings, norms)

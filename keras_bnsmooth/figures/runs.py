@@ -5,6 +5,7 @@ import itertools
 import json
 
 from keras_bnsmooth.figures.styles import STYLES
+from keras_bnsmooth.records.flags import all_flags
 
 
 def read_configs(runs, *records):
@@ -29,7 +30,7 @@ def label_runs(configs):
 
     Where a run is written and how often it is measured does not tell runs apart.
     """
-    flags = [config["flags"] for config in configs]
+    flags = [all_flags(config) for config in configs]
     differ = [
         name
         for name in flags[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_bnsmooth.records import json_lines
+from keras_bnsmooth.records.flags import all_flags
 
 # The record of each probe, and the flag that says how often it was made.
 PROBES = {
@@ -32,6 +33,7 @@ class Run:
     Attributes:
         path: The directory, a `Path`; `name` is its last part.
         config: What `config.json` holds.
+        flags: Dict of the flags that made the run.
         result: What `result.json` holds.
         network: `"vgg"` or `"dln"`.
         norm: Normalization, one of `keras_bnsmooth.models.NORMS`.
@@ -50,7 +52,7 @@ class Run:
         self.name = self.path.name
         self.config = self._json("config.json")
         try:
-            flags = self.config["flags"]
+            flags = self.flags = all_flags(self.config)
             self.norm = flags["norm"]
             self.seed = flags["seed"]
             self.learning_rate = flags["learning_rate"]
@@ -67,7 +69,7 @@ class Run:
                 f"`{self.config.get('command')}` goes on with it."
             )
         self.result = self._json("result.json")
-        self._check_rows("metrics", self.config["flags"].get("metrics_every"), first=1)
+        self._check_rows("metrics", flags.get("metrics_every"), first=1)
         for probe, flag in PROBES.items():
             every = flags.get(flag)
             if every:
@@ -207,11 +209,11 @@ def _matching(runs, problems):
     }
     for run in runs:
         differ = [
-            f"--{name}={run.config['flags'].get(name)} where most have {value}"
+            f"--{name}={run.flags.get(name)} where most have {value}"
             for name, value in common[run.network].items()
-            if run.config["flags"].get(name) != value
+            if run.flags.get(name) != value
         ]
-        key = (run.network, *(run.config["flags"].get(name) for name in _COMPARED))
+        key = (run.network, *(run.flags.get(name) for name in _COMPARED))
         if differ:
             problems.append(f"{run.path}: a run with {', '.join(differ)}.")
         elif key in kept:
@@ -225,11 +227,11 @@ def _common_flags(runs):
     names = {
         name
         for run in runs
-        for name in run.config["flags"]
+        for name in run.flags
         if name not in (*_COMPARED, *_FREE) and not name.endswith("_every")
     }
     return {
-        name: _most_common(run.config["flags"].get(name) for run in runs)
+        name: _most_common(run.flags.get(name) for run in runs)
         for name in sorted(names)
     }
 

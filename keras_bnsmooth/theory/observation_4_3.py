@@ -14,7 +14,7 @@ from keras import ops
 
 from keras_bnsmooth.theory import layer
 from keras_bnsmooth.theory.batch_norm import statistics
-from keras_bnsmooth.theory.linear_algebra import dot, operator_norm, squared_norm
+from keras_bnsmooth.theory.linear_algebra import operator_norm, squared_norm
 from keras_bnsmooth.theory.problem import Problem
 from keras_bnsmooth.theory.regression import least_squares
 from keras_bnsmooth.theory.statement import Statement
@@ -121,13 +121,3 @@ def minimum_stays_minimum(minimum: Minimum, inputs: str) -> Statement:
         right=np.zeros(len(eigenvalues)),
         scale=np.abs(np.linalg.eigvalsh(normal)).max(axis=-1),
     )
-
-
-def beta_gradient(minimum: Minimum) -> np.ndarray:
-    """dL_hat / dbeta = <1, r> at the minimum: not 0 in a layer without bias.
-
-    Even with gamma and beta trained, the normal network's minimum is none of the
-    normalized one's: beta gives it a bias that the normal network does not have.
-    """
-    problem = minimum.problem()
-    return dot(problem.g, np.ones_like(problem.g))

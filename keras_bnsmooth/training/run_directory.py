@@ -15,6 +15,7 @@ from pathlib import Path
 
 from keras_bnsmooth import processes
 from keras_bnsmooth.records import json_lines
+from keras_bnsmooth.records.flags import all_flags
 from keras_bnsmooth.records.replacing import replacing
 from keras_bnsmooth.training.errors import RunError
 from keras_bnsmooth.training.lock import lock
@@ -29,8 +30,6 @@ class RunDirectory:
             that is there already is the same one.
         free_flags: Names of flags that do not change the numbers of a run, and so
             may differ when it goes on.
-        later_flags: Dict from the flags that older runs lack to the values which they
-            had in effect.
 
     Where several processes train one model, the first one alone writes.
 
@@ -40,7 +39,7 @@ class RunDirectory:
         OSError: The directory cannot be written.
     """
 
-    def __init__(self, path, config, free_flags=(), later_flags=None):
+    def __init__(self, path, config, free_flags=()):
         self.path = Path(path)
         self.writes = processes.is_writer()
         if self.path.exists() and not self.path.is_dir():
@@ -48,7 +47,7 @@ class RunDirectory:
         if self.writes:
             self.path.mkdir(parents=True, exist_ok=True)
         if self._config_path.exists():
-            self._check_same_run(config, free_flags, later_flags or {})
+            self._check_same_run(config, free_flags)
         elif not self.writes:
             return
         elif any(self.path.iterdir()):
@@ -98,9 +97,9 @@ class RunDirectory:
         for path in sorted(self.path.glob("*.jsonl")):
             json_lines.truncate(path, step)
 
-    def _check_same_run(self, config, free_flags, later_flags):
+    def _check_same_run(self, config, free_flags):
         there, asked = (
-            {k: v for k, v in (later_flags | c["flags"]).items() if k not in free_flags}
+            {k: v for k, v in all_flags(c).items() if k not in free_flags}
             for c in (_read_json(self._config_path), json.loads(json.dumps(config)))
         )
         different = [

@@ -24,7 +24,9 @@ def test_a_wrong_choice_is_named():
 
 def test_utilization_is_the_mean_of_what_nvidia_smi_prints(tmp_path, monkeypatch):
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 40\necho 80\ntouch $0.done\nsleep 100\n")
+    program.write_text(
+        "#!/bin/sh\necho 40\necho [N/A]\necho 80\ntouch $0.done\nsleep 100\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with gpu_utilization() as utilization:

@@ -17,6 +17,7 @@ def test_mistakes_end_in_one_line(tmp_path):
     output = f"--output={tmp_path}/packed"
     done = run_app("pack", output, f"--data={tmp_path}")
     assert "is no .npz and no folder with a prepare.py" in error_of(done)
+    assert not list(tmp_path.iterdir())
     done = run_app("pack", f"--output={tmp_path}", "--data=images.npz")
     assert "is there already" in error_of(done)
 
@@ -65,6 +66,7 @@ def test_a_packed_folder_trains_from_its_wheels_alone(tmp_path):
     assert (packed / "site" / "keras_bnsmooth").is_dir()
     assert (packed / "r" / "result.json").exists()
     shutil.copytree(packed / "r", packed / "paper" / "vgg_bn_seed0")
+    (packed / "paper" / "run_flags.txt").write_text("--dataset=cifar10.npz")
     done = run_there("apps.reproduce", "--minutes=0.001")
     assert "23 runs in paper, 1 of them there" in done.stdout
     assert "22 runs are left" in done.stdout

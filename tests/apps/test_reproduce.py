@@ -52,7 +52,8 @@ def test_a_changed_record_moves_the_report_and_a_damaged_run_is_named(saved):
     assert "7.5 (one seed)" in cells[1] and "✓ borne out</span>" in cells[1]
     assert f"Left out: {saved}/cpu/vgg__linf_0.1_0: the run is not finished" in output
     assert "figure 11 lacks runs: vgg linf" in output
-    assert "--norm=linf" in output.partition("figure 11 lacks")[2].splitlines()[0]
+    suggested = output.partition("figure 11 lacks")[2].splitlines()[0]
+    assert "--norm=linf" in suggested and f"--workdir={saved}/cpu/" in suggested
     assert (saved / "cpu_report" / "figure_04.png").exists()
     assert not (saved / "cpu_report" / "figure_11.png").exists()
 

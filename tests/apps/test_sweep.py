@@ -34,6 +34,9 @@ def test_a_grid_with_a_run_that_diverges_ends_in_a_table_and_a_picture(tmp_path)
     assert "4 runs in" in done.stdout and "3 of them there" in done.stdout
     assert (run / "metrics.jsonl").read_bytes() == before
     assert json.loads((run / "result.json").read_text())["status"] == "finished"
+    # With other flags they would be other runs.
+    done = _sweep(tmp_path, *flags, "--run_flags=--steps=50")
+    assert f'--run_flags="{SMALL}" (asked: "--steps=50")' in error_of(done)
 
 
 def test_a_run_that_fails_is_recorded_and_stops_nobody(tmp_path):

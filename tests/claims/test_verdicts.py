@@ -73,7 +73,7 @@ def test_every_claim_finds_its_runs(folder):
             ("vgg", "none"),
             "landscape_random",
             {"beta": 2},
-            ("Random directions behave alike in the VGG: effective beta", None),
+            ("BN smooths the VGG along random directions too: effective beta", None),
             "not borne out",
             "borne out",
         ),

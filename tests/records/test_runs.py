@@ -96,6 +96,17 @@ def test_a_run_of_other_flags_and_one_that_is_there_twice_are_left_out(tmp_path)
     ]
 
 
+def test_runs_of_older_and_newer_versions_belong_together(tmp_path):
+    for norm in ("none", "bn"):
+        write_run(tmp_path, norm=norm)
+    now = {"strategy": "none", "logical_cpus": 1, "synchronized": False}
+    write_run(tmp_path, norm="l1", **now)
+    write_run(tmp_path, norm="l2", **{**now, "strategy": "mirrored"})
+    runs = read_runs(tmp_path)
+    assert sorted(run.norm for run in runs.runs) == ["bn", "l1", "none"]
+    assert "--strategy=mirrored where most have none" in runs.problems[0]
+
+
 def test_a_diverged_run_may_end_early(tmp_path):
     run = write_run(
         tmp_path, rows={"metrics": lambda step, row: row if step < 40 else None}

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from keras import ops
 
-from keras_bnsmooth.theory import lemma_4_5, observation_4_3
+from keras_bnsmooth.theory import lemma_4_5
 from keras_bnsmooth.theory.batch_norm import batch_norm
 from keras_bnsmooth.theory.observation_4_3 import Minimum
 from keras_bnsmooth.theory.regression import Regression, centre, with_bias
@@ -85,12 +84,3 @@ def test_a_minimum_is_one_of_the_normal_network(inputs):
             step *= 1e-4 * np.abs(group.problem.gamma)[:, None]
             nearby = np.asarray(loss(y + np.einsum("nmd,nd->nm", X, step)))
             assert (nearby >= lowest - 1e-13 * np.abs(lowest)).all()
-
-
-def test_beta_moves_away_from_a_minimum_without_bias():
-    # t = (1, -1, 3), X the first two unit vectors: r = (0, 0, -3) up to the sign of the
-    # construction, whose r is what is left of t.
-    X, t = np.eye(3)[None, :, :2], np.array([[1.0, -1.0, 3.0]])
-    w = np.array([[1.0, -1.0]])
-    minimum = Minimum(lambda u: 0.0 * ops.sum(u, axis=-1), X, w, t)
-    np.testing.assert_allclose(observation_4_3.beta_gradient(minimum), [3.0])

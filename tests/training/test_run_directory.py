@@ -31,10 +31,9 @@ def test_free_flags_may_differ(tmp_path):
 
 def test_a_run_of_an_older_version_goes_on(tmp_path):
     RunDirectory(tmp_path / "run", config())
-    later = {"strategy": "none"}
-    RunDirectory(tmp_path / "run", config(strategy="none"), later_flags=later)
+    RunDirectory(tmp_path / "run", config(strategy="none"))
     with pytest.raises(RunError, match=r"--strategy=none \(asked: mirrored\)"):
-        RunDirectory(tmp_path / "run", config(strategy="mirrored"), later_flags=later)
+        RunDirectory(tmp_path / "run", config(strategy="mirrored"))
 
 
 def test_a_directory_of_other_files_is_refused(tmp_path):
