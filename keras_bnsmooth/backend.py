@@ -26,14 +26,17 @@ def check():
         return
     if name in BACKENDS:
         problem = "which is not installed"
-        extra = name
+        remedies = [f'pip install "keras-bnsmooth[{name}]"']
     else:
         problem = f"which is none of {', '.join(BACKENDS)}"
-        extra = "tensorflow"
-    remedies = [f'pip install "keras-bnsmooth[{extra}]"']
+        remedies = []
     if installed:
         remedies.append(
             f"set KERAS_BACKEND to one that is installed: {', '.join(installed)}"
+        )
+    elif not remedies:
+        remedies.append(
+            'set KERAS_BACKEND to one of these and pip install "keras-bnsmooth[NAME]"'
         )
     raise ImportError(f"{source} is {name!r}, {problem}; {' or '.join(remedies)}.")
 

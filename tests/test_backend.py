@@ -83,8 +83,16 @@ def test_an_unknown_backend_is_named(python):
     )
     assert done.stderr.splitlines()[-1] == (
         "ImportError: KERAS_BACKEND is 'mxnet', which is none of tensorflow, jax, "
-        'torch; pip install "keras-bnsmooth[tensorflow]" or set KERAS_BACKEND to one '
-        "that is installed: jax, torch."
+        "torch; set KERAS_BACKEND to one that is installed: jax, torch."
+    )
+
+
+def test_an_unknown_backend_beside_none_is_named(python):
+    done = python("-c", "import keras_bnsmooth", KERAS_BACKEND="mxnet")
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: KERAS_BACKEND is 'mxnet', which is none of tensorflow, jax, "
+        "torch; set KERAS_BACKEND to one of these and pip install "
+        '"keras-bnsmooth[NAME]".'
     )
 
 

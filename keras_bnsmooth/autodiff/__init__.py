@@ -9,12 +9,11 @@ import importlib
 import keras
 
 from keras_bnsmooth.autodiff.stateless import call, stateless
+from keras_bnsmooth.backend import BACKENDS
 
-_BACKENDS = ("tensorflow", "jax", "torch")
-
-if keras.backend.backend() not in _BACKENDS:
+if keras.backend.backend() not in BACKENDS:
     raise ImportError(
-        f"keras_bnsmooth differentiates on the {', '.join(_BACKENDS)} backends of "
+        f"keras_bnsmooth differentiates on the {', '.join(BACKENDS)} backends of "
         f"Keras; KERAS_BACKEND is {keras.backend.backend()!r}."
     )
 

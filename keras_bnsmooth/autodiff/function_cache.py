@@ -46,6 +46,8 @@ def _compilation(model):
         bool(model.run_eagerly),
         getattr(getattr(model, "optimizer", None), "built", None),
         tuple(id(variable) for variable in model.trainable_variables),
+        # Normalizations act otherwise when frozen, also those without weights.
+        tuple(layer.trainable for layer in model._flatten_layers()),
     )
 
 

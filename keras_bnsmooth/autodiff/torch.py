@@ -19,9 +19,12 @@ def loss_and_gradient(
     with torch.enable_grad():
         loss = training_loss(model, weights, state, x, y, sample_weight)
         scaled = loss if scale is None else loss * scale.to(loss.dtype)
-        gradient = torch.autograd.grad(
-            scaled, differentiated, allow_unused=True, materialize_grads=True
-        )
+        if scaled.requires_grad:
+            gradient = torch.autograd.grad(
+                scaled, differentiated, allow_unused=True, materialize_grads=True
+            )
+        else:  # it depends on none of them
+            gradient = [torch.zeros_like(w) for w in differentiated]
     if scale is not None:
         gradient = [g / scale.to(g.dtype) for g in gradient]
     return loss.detach(), list(gradient)

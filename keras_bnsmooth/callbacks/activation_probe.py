@@ -26,8 +26,8 @@ class ActivationProbe(ProbeCallback):
         seed: Integer that decides random units, the same ones throughout.
         bins: Positive number of bins of the histograms.
         successive: Whether to measure at the step after each scheduled one too, for
-            the change between two successive steps (figure 7 of the paper). Needs
-            `steps_per_execution=1` to have an effect.
+            the change between two successive steps (figure 7 of the paper); with
+            `steps_per_execution` over 1, at the next occasion instead.
         name: Of the record, if a run has several.
 
     Attributes:

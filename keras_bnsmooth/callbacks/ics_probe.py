@@ -77,7 +77,12 @@ class ICSProbe(ProbeCallback):
                 "update='training' needs steps_per_execution=1, to see the weights "
                 f"after a single step; received {self.model.steps_per_execution}."
             )
-        check_internal_covariate_shift(self.model, batch)
+        if self._update == "training":
+            here = as_weights(self.model, self.model.trainable_variables)
+            step = {"weights": here, "next_weights": here}
+        else:
+            step = {"learning_rate": 0.0}
+        check_internal_covariate_shift(self.model, batch, **step)
 
     def on_train_batch_begin(self, batch, logs=None):
         """Measures if a scheduled step has come."""

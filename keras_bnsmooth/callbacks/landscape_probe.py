@@ -11,6 +11,12 @@ from keras_bnsmooth.probes.landscape import check_step_sizes, measure
 
 # [1/2, 4] x learning rate, as for the VGG of the paper (appendix A.2.2).
 _MULTIPLES = tuple(np.geomspace(0.5, 4.0, 8))
+# What the charts call them.
+_DIRECTIONS = {
+    "gradient": "the gradient",
+    "random": "a random direction",
+    "filter_normalized_random": "a filter-normalized random direction",
+}
 
 
 class LandscapeProbe(ProbeCallback):
@@ -77,14 +83,13 @@ class LandscapeProbe(ProbeCallback):
     def check(self, batch):
         """Tries a measurement, see `ProbeCallback`."""
         check_model(self.model)
-        check_landscape(self.model, batch, len(self._present_step_sizes()))
+        count = len(self._present_step_sizes())
+        check_landscape(self.model, batch, count, self._draw(step=0))
 
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""
-        direction = draw(
-            self._direction, self.model.trainable_variables, [self._seed, step]
-        )
-        r = measure(self.model, batch, self._present_step_sizes(), direction)
+        step_sizes = self._present_step_sizes()
+        r = measure(self.model, batch, step_sizes, self._draw(step))
         return {
             "learning_rate": self.learning_rate(),
             "loss": r.loss,
@@ -98,10 +103,11 @@ class LandscapeProbe(ProbeCallback):
 
     def layout(self):
         """Returns the dashboard of Custom Scalars."""
+        along = f"along {_DIRECTIONS[self._direction]}"
         return layouts.dashboard(
-            "Loss landscape",
+            f"Loss landscape {along}",
             [
-                layouts.band("Loss along the gradient", "loss_band"),
+                layouts.band(f"Loss {along}", "loss_band"),
                 layouts.band("Change of the gradient", "gradient_band"),
                 layouts.lines("Effective beta-smoothness", "^beta$"),
             ],
@@ -118,6 +124,10 @@ class LandscapeProbe(ProbeCallback):
             **_band("loss_band", np.asarray(row["losses"])),
             **_band("gradient_band", distances[resolved]),
         }
+
+    def _draw(self, step):
+        seed = [self._seed, step]
+        return draw(self._direction, self.model.trainable_variables, seed)
 
     def _present_step_sizes(self):
         if self._step_sizes is not None:

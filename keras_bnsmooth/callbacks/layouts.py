@@ -4,7 +4,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 
 
 def band(title, tag):
-    """Returns a chart of the band of `band_points` with the same tag."""
+    """Returns a chart of the band between the curves `TAG/low` and `TAG/high`."""
     series = layout_pb2.MarginChartContent.Series(
         value=f"{tag}/median", lower=f"{tag}/low", upper=f"{tag}/high"
     )

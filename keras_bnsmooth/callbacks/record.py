@@ -12,7 +12,8 @@ class Record:
 
     Opened at the step at which training begins or goes on. Rows after that step
     are what a run wrote after the checkpoint from which it now goes on, and are
-    dropped, since they will be written again. Where several processes train the model,
+    dropped, since they will be written again; so is a row of step 0 where training
+    begins, which another model may have left. Where several processes train the model,
     the first one alone writes.
 
     Args:
@@ -36,13 +37,16 @@ class Record:
                 f"{self.rows[-1]['step']}, and this one begins at step 0; give a new "
                 "workdir or remove the file."
             )
-        self.rows = [row for row in self.rows if row["step"] <= step]
+        keep = step or -1
+        self.rows = [row for row in self.rows if row["step"] <= keep]
         if not processes.is_writer():
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # Also removes a last line that was cut off.
-        json_lines.truncate(self._path, step)
-        self._events = EventFile(Path(workdir) / name, first_step=step)
+        json_lines.truncate(self._path, keep)
+        # Points from its first step on are dropped, that of a row kept here is not.
+        first = step + 1 if self.rows and self.rows[-1]["step"] == step else step
+        self._events = EventFile(Path(workdir) / name, first_step=first)
         if layout is not None:
             self._events.layout(layout)
             self._events.flush()

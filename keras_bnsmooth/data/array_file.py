@@ -24,7 +24,7 @@ def load_array_file(path):
     try:
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(
             f"{path} cannot be read as an .npz file of plain arrays "
             f"({type(error).__name__}: {error})."

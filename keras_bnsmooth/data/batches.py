@@ -39,7 +39,7 @@ class Batches:
     data = load("digits")
     mean, std = data.channel_moments()
     batches = Batches(data.x_train, data.y_train, 128, seed=0, mean=mean, std=std)
-    x, y = batches(step=17)                     # float32 [128, 8, 8, 1], int32 [128]
+    x, y = batches(step=17)                     # float32 [128, 32, 32, 1], int32 [128]
     model.fit(batches.stream(first_step=0), steps_per_epoch=100)
     ```
     """

@@ -1,5 +1,7 @@
 """The deep linear network (DLN) of appendix A.1 of the paper."""
 
+import numbers
+
 import keras
 
 from keras_bnsmooth.models.layer_seeds import layer_seeds
@@ -42,10 +44,11 @@ def dln(
     """
     check_norm(norm)
     for argument, value in (("depth", depth), ("dim", dim)):
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(
                 f"{argument} must be a positive integer; received {value}."
             )
+    depth, dim = int(depth), int(dim)
     policy = keras.config.dtype_policy() if dtype is None else dtype
     inputs = x = keras.Input((dim,), name="x", dtype=dtype)
     for number, layer_seed in enumerate(layer_seeds(seed, depth), start=1):

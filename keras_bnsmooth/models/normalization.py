@@ -42,6 +42,7 @@ def normalize(x, norm, name, seed=None, dtype=None, synchronized=False):
     if norm == "none":
         return x
     arguments = {"seed": seed} if norm in _NOISY else {}
-    if has_statistics(norm):
+    if has_statistics(norm) and keras.backend.backend() == "tensorflow":
+        # On JAX they are over all replicas always; Keras' own layer refuses it there.
         arguments["synchronized"] = synchronized
     return _LAYERS[norm](name=name, dtype=dtype, **arguments)(x)

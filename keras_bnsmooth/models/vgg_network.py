@@ -1,5 +1,7 @@
 """VGG for small images (Simonyan and Zisserman, 2014; appendix A.1 of the paper)."""
 
+import numbers
+
 import keras
 
 from keras_bnsmooth.models.layer_seeds import layer_seeds
@@ -15,6 +17,8 @@ _BLOCKS = {
 # Filters of each block, in multiples of `width`.
 _FILTERS = (1, 2, 4, 8, 8)
 _HIDDEN_DENSE_LAYERS = 2
+# The normalizations', whatever Keras' own default is set to.
+_DATA_FORMAT = "channels_last"
 
 DEPTHS = tuple(_BLOCKS)
 
@@ -73,10 +77,11 @@ def vgg(
             f"depth must be one of {', '.join(map(str, DEPTHS))}; received {depth}."
         )
     for argument, value in (("width", width), ("num_classes", num_classes)):
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(
                 f"{argument} must be a positive integer; received {value}."
             )
+    width, num_classes = int(width), int(num_classes)
     seeds = iter(layer_seeds(seed, depth))
     use_bias = not has_statistics(norm)
 
@@ -92,14 +97,17 @@ def vgg(
                 _FILTERS[block - 1] * width,
                 3,
                 padding="same",
+                data_format=_DATA_FORMAT,
                 use_bias=use_bias,
                 kernel_initializer=keras.initializers.GlorotUniform(layer_seed),
                 name=layer_name,
             )(x)
             x = activate(x, layer_name, layer_seed)
         # "same" lets images smaller than 32 x 32 pass: 1 x 1 stays 1 x 1.
-        x = keras.layers.MaxPooling2D(padding="same", name=f"pool{block}")(x)
-    x = keras.layers.Flatten(name="flatten")(x)
+        x = keras.layers.MaxPooling2D(
+            padding="same", data_format=_DATA_FORMAT, name=f"pool{block}"
+        )(x)
+    x = keras.layers.Flatten(data_format=_DATA_FORMAT, name="flatten")(x)
     for number in range(1, _HIDDEN_DENSE_LAYERS + 1):
         layer_name, layer_seed = f"dense{number}", next(seeds)
         x = keras.layers.Dense(

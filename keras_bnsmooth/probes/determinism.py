@@ -21,9 +21,9 @@ _TOLERANCE_IN_UNITS = 1e4
 _COSINE_TOLERANCE_IN_UNITS = 1e2
 
 
-def check_landscape(model, batch, count, random=None):
+def check_landscape(model, batch, count, direction=None):
     """Raises ValueError unless L(W - 0 d) = L(W), and likewise the gradient."""
-    r = measure_landscape(model, batch, np.zeros(count), random)
+    r = measure_landscape(model, batch, np.zeros(count), direction)
     tolerance = _tolerance(model)
     loss_differs = np.abs(r.losses - r.loss) > tolerance * np.abs(r.loss)
     gradient_differs = r.gradient_distances > tolerance * r.gradient_norm
@@ -31,9 +31,15 @@ def check_landscape(model, batch, count, random=None):
         _raise(model, "loss or gradient")
 
 
-def check_internal_covariate_shift(model, batch):
-    """Raises ValueError unless G' = G when no weight moves."""
-    r = measure_shift(model, batch, learning_rate=0.0)
+def check_internal_covariate_shift(model, batch, **step):
+    """Raises ValueError unless G' = G when no weight moves.
+
+    Args:
+        model: The model.
+        batch: (x, y, sample_weight) as tensors.
+        **step: A step of length zero, as `internal_covariate_shift.measure` takes it.
+    """
+    r = measure_shift(model, batch, **step)
     if np.any(r.cosine < 1 - _tolerance(model, _COSINE_TOLERANCE_IN_UNITS)):
         _raise(model, "gradient")
 

@@ -12,8 +12,9 @@ class Distribution:
     Attributes:
         mean: Of all values; NaN or infinite if a value is.
         variance: Mean squared distance from the mean, likewise.
-        minimum: Smallest finite value, NaN if there is none.
-        maximum: Largest finite value, NaN if there is none.
+        minimum: Smallest finite value, NaN if there is none. Where all values are the
+            same up to rounding, it lies at least 1/2 under them.
+        maximum: Largest finite value, likewise.
         counts: Finite values in bins of equal width from minimum to maximum,
             int [bins].
     """
@@ -39,11 +40,12 @@ def distribution(values, bins):
     if not finite.size:
         nan = float("nan")
         return Distribution(mean, variance, nan, nan, np.zeros(bins, int))
-    counts, edges = np.histogram(finite, bins)
     low, high = finite.min(), finite.max()
-    if low == high:
-        # `numpy.histogram` widens an empty range by one half on either side.
-        low, high = edges[0], edges[-1]
+    if np.any(np.diff(edges(low, high, bins)) <= 0):
+        # All the same up to rounding: wide enough for bins, as `numpy.histogram` is.
+        half = max(0.5, bins * np.spacing(max(-low, high)))
+        low, high = low - half, high + half
+    counts, _ = np.histogram(finite, bins, (low, high))
     return Distribution(float(mean), float(variance), float(low), float(high), counts)
 
 

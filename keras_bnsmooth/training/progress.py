@@ -16,15 +16,13 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         steps: Steps of the whole run.
-        first_step: Steps that are done already.
         file: Where to print; None takes standard output.
         interval: Seconds between two lines of a log file.
     """
 
-    def __init__(self, steps, first_step=0, file=None, interval=10.0):
+    def __init__(self, steps, file=None, interval=10.0):
         super().__init__()
         self._steps = steps
-        self._first_step = first_step
         self._file = file or sys.stdout
         self._interval = interval
         self._terminal = self._file.isatty()

@@ -66,7 +66,7 @@ def train(
     run.drop_records_after(first_step)
     started_at = time.monotonic()
     metrics = Metrics(run, first_step, derive)
-    progress = Progress(steps, first_step)
+    progress = Progress(steps)
 
     def writers(interval):
         if not run.writes:
@@ -98,7 +98,8 @@ def train(
     try:
         if first_step < last_row:
             fit(first_step, last_row, metrics_every)
-        if last_row < steps:
+        # A checkpoint may stand at the very end, too.
+        if max(first_step, last_row) < steps:
             fit(last_row, steps, steps - last_row)
     except DivergedError as error:
         run.finish({"status": "diverged", "step": error.step, "message": str(error)})

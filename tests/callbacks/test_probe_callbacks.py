@@ -4,6 +4,10 @@ import keras
 import numpy as np
 import pandas
 import pytest
+from tensorboard.backend.event_processing.plugin_event_accumulator import (
+    EventAccumulator,
+)
+from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 from keras_bnsmooth import probes
 from keras_bnsmooth.callbacks import (
@@ -41,6 +45,17 @@ def fit(model, callbacks, epochs=1, **arguments):
     """Ten steps an epoch."""
     arguments = {"shuffle": False, "verbose": 0, "batch_size": 4} | arguments
     model.fit(X, Y, epochs=epochs, callbacks=callbacks, **arguments)
+
+
+def points(workdir):
+    """Steps of the points of TensorBoard's curves, by tag."""
+    (folder,) = [path for path in workdir.iterdir() if path.is_dir()]
+    events = EventAccumulator(str(folder)).Reload()
+    return {
+        tag: [event.step for event in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
+        if tag != CONFIG_SUMMARY_TAG
+    }
 
 
 def steps(probe):
@@ -236,6 +251,7 @@ def test_a_run_that_goes_on_has_the_record_of_one_that_never_stopped(
     rows = json_lines.read(tmp_path / "whole" / name)
     assert json_lines.read(tmp_path / "stopped" / name) == rows
     assert steps(resumed) == steps(whole)
+    assert points(tmp_path / "stopped") == points(tmp_path / "whole")
 
 
 def test_another_run_in_the_same_directory_is_not_overwritten(tmp_path):
@@ -244,6 +260,16 @@ def test_another_run_in_the_same_directory_is_not_overwritten(tmp_path):
     with pytest.raises(ValueError, match="already holds a run up to step 5"):
         fit(build(), [LandscapeProbe(BATCH, every=5, workdir=tmp_path)])
     assert (tmp_path / "landscape.jsonl").read_text() == before
+
+
+def test_a_first_row_that_another_model_left_is_measured_again(tmp_path):
+    other = LandscapeProbe(BATCH, every=[0], workdir=tmp_path)
+    fit(build(norm=True), [other])
+    probe = LandscapeProbe(BATCH, every=[0], workdir=tmp_path)
+    fit(build(), [probe])
+    assert probe.history["loss"] != other.history["loss"]
+    (row,) = json_lines.read(tmp_path / "landscape.jsonl")
+    assert row["loss"] == probe.history["loss"][0]
 
 
 def test_two_records_in_one_directory(tmp_path):
@@ -351,6 +377,13 @@ def test_arguments_are_checked_in_the_constructor():
 def test_more_errors_at_the_start():
     starts_with(ActivationProbe(BATCH, every=5, layers=["c"]), "no layer 'c'")
     starts_with(ActivationProbe(BATCH, every=5, units=9), "has units 0 to 4")
+
+
+def test_a_direction_that_cannot_be_drawn_is_named_at_the_start():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization()])
+    model.compile("sgd", lambda y, z: keras.ops.mean(keras.ops.square(z), axis=-1))
+    probe = LandscapeProbe(BATCH, every=5, direction="filter_normalized_random")
+    starts_with(probe, "needs weights of two or more dimensions", model)
 
 
 @several_steps_at_once

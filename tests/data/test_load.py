@@ -78,6 +78,13 @@ def test_an_unreadable_array_file_says_so(tmp_path, content):
         data.load(str(path))
 
 
+def test_a_single_array_by_that_name_says_so(tmp_path):
+    np.save(tmp_path / "own.npy", np.arange(3))
+    path = (tmp_path / "own.npy").rename(tmp_path / "own.npz")
+    with pytest.raises(ValueError, match=r"own\.npz cannot be read"):
+        data.load(str(path))
+
+
 def test_an_unknown_data_set_is_refused():
     with pytest.raises(ValueError, match=r"digits, cifar10 or .* received mnist"):
         data.load("mnist")

@@ -59,6 +59,29 @@ def test_the_same_seed_gives_the_same_initial_kernels_under_every_norm():
     assert (first != second).any()
 
 
+def test_images_have_their_channels_last_whatever_the_default_of_keras():
+    expected = vgg(depth=11, width=1, norm="bn", seed=0)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = vgg(depth=11, width=1, norm="bn", seed=0)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    x = np.random.default_rng(0).normal(size=(2, 32, 32, 3))
+    np.testing.assert_array_equal(model.predict(x), expected.predict(x))
+
+
+def test_sizes_may_be_integers_of_numpy(tmp_path):
+    model = vgg(depth=11, width=np.int64(2), num_classes=np.int32(3))
+    model.save(tmp_path / "model.keras")
+    assert model.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_synchronized_normalizations_are_made_on_every_backend(norm):
+    model = vgg((4, 4, 1), depth=11, width=1, norm=norm, synchronized=True)
+    assert model(np.ones((2, 4, 4, 1)), training=True).shape == (2, 10)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

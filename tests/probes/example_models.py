@@ -187,7 +187,7 @@ def unconnected():
             return x
 
     inputs = keras.Input((6,))
-    x = layers.Dense(CLASSES)(Idle(name="idle")(inputs))
+    x = layers.Dense(CLASSES)(Idle(name="idle")(layers.Dense(4)(inputs)))
     return _classifier(inputs, x), (_floats(8, 6), _labels())
 
 

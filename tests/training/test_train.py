@@ -176,6 +176,21 @@ def test_steps_that_the_rows_do_not_divide_are_all_made(tmp_path, uninterrupted)
     assert rows[:2] == expected[:2]
 
 
+def test_a_run_killed_after_its_last_checkpoint_makes_no_step_twice(tmp_path):
+    """The last interval, of 2 steps, ends in a checkpoint."""
+    path = tmp_path / "run"
+    expected, _ = run(path, steps=10, checkpoint_every=10)
+    metrics = (path / "metrics.jsonl").read_bytes()
+    # As if it had been killed before these were written.
+    (path / "model.keras").unlink()
+    (path / "result.json").unlink()
+    model, _ = run(path, steps=10, checkpoint_every=10)
+    assert int(model.optimizer.iterations) == 10
+    for w, v in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(w, v)
+    assert (path / "metrics.jsonl").read_bytes() == metrics
+
+
 def test_derived_entries_are_in_the_rows(tmp_path):
     run(tmp_path / "run", steps=4, derive=lambda row: {"double": 2 * row["loss"]})
     (row,) = json_lines.read(tmp_path / "run" / "metrics.jsonl")
