@@ -62,7 +62,7 @@ def measure(network, norm, devices):
     model = build(network, norm, devices)
     x, y = batch(network)
     learning_rate = LEARNING_RATE[network]
-    step_sizes = learning_rate * np.geomspace(0.5, 4, 3)
+    step_sizes = learning_rate * np.array([0.5, 4.0])
     landscape = probes.landscape(model, x, y, step_sizes)
     shift = probes.internal_covariate_shift(model, x, y, learning_rate)
     measured = {

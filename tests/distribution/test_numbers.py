@@ -49,6 +49,8 @@ def check(one, several, rtol, parts):
 def test_float32(strategy, tmp_path):
     # The changes of gradients that ICS takes the norm of are rounding in part.
     norms = ("none", "bn", "l1", "linf")
+    if strategy == "data_parallel":
+        norms = norms[2:]  # test_two_processes has the others; XLA takes long
     one = measure("none", "float32", tmp_path / "one.npz", *norms)
     two = measure(strategy, "float32", tmp_path / "two.npz", *norms)
     assert (one["replicas"], two["replicas"]) == (1, 2)

@@ -199,7 +199,10 @@ def test_other_precisions(policy):
     np.testing.assert_allclose(r.loss, loss, rtol=rtol)
     np.testing.assert_allclose(r.gradient_norm, gradient_norm, rtol=rtol)
     np.testing.assert_allclose(r.losses, losses, rtol=rtol)
-    np.testing.assert_allclose(r.gradient_distances, distances, rtol=rtol)
+    # A difference of gradients is as exact as the gradients.
+    np.testing.assert_allclose(
+        r.gradient_distances, distances, rtol=rtol, atol=rtol * gradient_norm
+    )
 
 
 def test_loss_scaling_keeps_small_float16_gradients():
