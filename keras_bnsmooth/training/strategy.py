@@ -100,12 +100,16 @@ def start(name, logical_cpus=1):
             "--strategy=data_parallel."
         )
     backend = keras.backend.backend()
-    needed, make = _STARTERS.get(name, (backend, Strategy))
-    if backend != needed:
-        there = [other for other, (of, _) in _STARTERS.items() if of == backend]
+    there = [other for other, (of, _) in _STARTERS.items() if of in (None, backend)]
+    if name not in _STARTERS:
+        raise ValueError(
+            f"strategy must be one of {', '.join(there)}; received {name!r}."
+        )
+    needed, make = _STARTERS[name]
+    if name not in there:
         raise ValueError(
             f"--strategy={name} needs KERAS_BACKEND={needed}; this is {backend}, which "
-            f"has {', '.join(['none', *there])}."
+            f"has {', '.join(there)}."
         )
     if logical_cpus > 1:
         _split_cpu(backend, logical_cpus)
@@ -180,8 +184,9 @@ def _data_parallel():
     return Strategy("data_parallel", jax.device_count(), distribution.scope)
 
 
-# name -> (backend, function that starts it)
+# name -> (the backend that it needs, function that starts it)
 _STARTERS = {
+    "none": (None, Strategy),
     "mirrored": ("tensorflow", _mirrored),
     "data_parallel": ("jax", _data_parallel),
 }
