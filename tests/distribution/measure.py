@@ -14,7 +14,7 @@ import sys
 import keras
 import numpy as np
 
-from keras_bnsmooth import models, optimizer_state, probes
+from keras_bnsmooth import models, optimizer_state, probes, processes
 from keras_bnsmooth.training import strategy
 from keras_bnsmooth.training.precision import set_precision
 
@@ -103,3 +103,5 @@ if __name__ == "__main__":
                 for key, value in measure(network, norm, devices)
             },
         )
+    # The first process is the others' coordinator, and must not end before them.
+    processes.wait_for_all()
