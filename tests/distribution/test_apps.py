@@ -139,8 +139,8 @@ def test_a_process_dies(victim, tmp_path):
         output, _ = processes[1 - victim].communicate(timeout=60)
         assert processes[1 - victim].returncode != 0
     if victim == 1:
-        assert output.count("another process of this run has ended") == 1
-        assert "Traceback" not in output
+        assert output.count("another process of this run has ended") == 1, output
+        assert "Traceback" not in output, output
     else:
         # With the first process JAX's coordinator is gone, and JAX itself may end
         # the other one before we do.
