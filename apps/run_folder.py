@@ -15,11 +15,11 @@ def check_run_flags(folder, run_flags):
     """
     path = folder / "run_flags.txt"
     there = path.read_text().strip() if path.exists() else ""
-    same = shlex.split(there) == shlex.split(run_flags)
-    if not same and any(folder.glob("*/config.json")):
+    if shlex.split(there) == shlex.split(run_flags):
+        return
+    if any(folder.glob("*/config.json")):
         raise ValueError(
             f'the runs in {folder} were made with --run_flags="{there}" (asked: '
             f'"{run_flags}"); pass the same flags, or another --output.'
         )
-    if not same:
-        path.write_text(run_flags + "\n")
+    path.write_text(run_flags + "\n")

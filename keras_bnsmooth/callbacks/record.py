@@ -37,16 +37,14 @@ class Record:
                 f"{self.rows[-1]['step']}, and this one begins at step 0; give a new "
                 "workdir or remove the file."
             )
-        keep = step or -1
-        self.rows = [row for row in self.rows if row["step"] <= keep]
+        self.rows = [row for row in self.rows if row["step"] <= (step or -1)]
         if not processes.is_writer():
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        last = self.rows[-1]["step"] if self.rows else -1
         # Also removes a last line that was cut off.
-        json_lines.truncate(self._path, keep)
-        # Points from its first step on are dropped, that of a row kept here is not.
-        first = step + 1 if self.rows and self.rows[-1]["step"] == step else step
-        self._events = EventFile(Path(workdir) / name, first_step=first)
+        json_lines.truncate(self._path, last)
+        self._events = EventFile(Path(workdir) / name, first_step=last + 1)
         if layout is not None:
             self._events.layout(layout)
             self._events.flush()

@@ -186,6 +186,7 @@ def test_a_thousand_probes_do_not_grow_memory():
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 @pytest.mark.usefixtures("x64")
 def test_other_precisions(policy):
+    keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(policy)
     try:
         model, (x, y) = example_models.bn_cnn()
@@ -199,10 +200,7 @@ def test_other_precisions(policy):
     np.testing.assert_allclose(r.loss, loss, rtol=rtol)
     np.testing.assert_allclose(r.gradient_norm, gradient_norm, rtol=rtol)
     np.testing.assert_allclose(r.losses, losses, rtol=rtol)
-    # A difference of gradients is as exact as the gradients.
-    np.testing.assert_allclose(
-        r.gradient_distances, distances, rtol=rtol, atol=rtol * gradient_norm
-    )
+    np.testing.assert_allclose(r.gradient_distances, distances, rtol=rtol)
 
 
 def test_loss_scaling_keeps_small_float16_gradients():
