@@ -40,7 +40,9 @@ def draw_training_curves(*runs, path=None):
     configs = read_configs(runs, "metrics.jsonl")
     records = [json_lines.read_columns(run / "metrics.jsonl") for run in runs]
     styles = style_runs(configs)
-    panels = _IMAGES if "test_accuracy" in records[0] else _REGRESSION
+    network = _REGRESSION if "squared_error" in records[0] else _IMAGES
+    # A short run ends before its first test.
+    panels = [panel for panel in network if any(panel[1] in r for r in records)]
     figure = new_figure(4.4 * len(panels), 3.4)
     for axes, (title, quantity, log) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True

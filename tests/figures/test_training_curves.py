@@ -29,6 +29,24 @@ def test_more_runs_than_colours_are_all_drawn(tmp_path, monkeypatch):
     assert {f"seed {i}" for i in range(9)} == set(drawn)
 
 
+def test_a_run_that_ended_before_its_first_test_shows_its_training(
+    tmp_path, monkeypatch
+):
+    titles = []
+    set_title = Axes.set_title
+    monkeypatch.setattr(
+        Axes,
+        "set_title",
+        lambda axes, title, **style: (
+            titles.append(title),
+            set_title(axes, title, **style),
+        ),
+    )
+    run = save_run(tmp_path / "a", {"metrics": image_rows()[:1]})
+    draw_training_curves(run)
+    assert titles == ["training loss", "training accuracy"]
+
+
 def test_a_regression_run_shows_its_squared_error(tmp_path):
     run = save_run(tmp_path / "a", {"metrics": regression_rows()})
     assert draw_training_curves(run).exists()
