@@ -5,6 +5,7 @@ import sys
 
 from absl import app, flags, logging
 
+from keras_bnsmooth import processes
 from keras_bnsmooth.processes import ProcessLostError
 from keras_bnsmooth.training.errors import DivergedError
 
@@ -32,21 +33,27 @@ def run(main, takes_paths=False, goes_on=False):
                 raise ValueError(f"unexpected argument {arguments[1]}.")
             else:
                 main()
+            processes.leave()
         except KeyboardInterrupt:
             more = "; the same command goes on with it" if goes_on else ""
             print(f"\nInterrupted{more}.", file=sys.stderr)
             sys.exit(130)
-        except (ValueError, OSError, DivergedError) as error:
+        except (ValueError, OSError, DivergedError, ProcessLostError) as error:
             if logging.get_verbosity() >= logging.DEBUG:
                 raise
             print(_one_line(error), file=sys.stderr)
-            sys.exit(1)
-        except ProcessLostError as error:
-            print(_one_line(error), file=sys.stderr, flush=True)
-            # At a usual exit JAX waits for the others, minutes, and then aborts.
-            os._exit(1)
+            _end_in_failure()
 
     app.run(guarded_main)
+
+
+def _end_in_failure():
+    if processes.count() > 1:
+        # At a usual exit JAX waits for the other processes, minutes, and then aborts.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+    sys.exit(1)
 
 
 def _one_line(error):

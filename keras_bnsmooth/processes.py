@@ -53,6 +53,22 @@ def wait_for_all():
         multihost_utils.sync_global_devices("wait_for_all")
 
 
+def leave():
+    """Takes this process out of the run; its last act, and nothing waits for it then.
+
+    The first process stays until the others have left: it is their coordinator, and
+    JAX aborts a process that cannot tell the coordinator that it ends.
+    """
+    if not _may_be_several() or not _jax().distributed.is_initialized():
+        return
+    if is_writer():
+        from jax.experimental import multihost_utils
+
+        with multihost_utils.live_devices(_jax().devices()):
+            pass  # Entered when every process has come here too, or is gone.
+    _jax().distributed.shutdown()
+
+
 @contextlib.contextmanager
 def alone():
     """Context in which this process makes Keras variables of its own."""

@@ -103,5 +103,5 @@ if __name__ == "__main__":
                 for key, value in measure(network, norm, devices)
             },
         )
-    # The first process is the others' coordinator, and must not end before them.
     processes.wait_for_all()
+    processes.leave()
