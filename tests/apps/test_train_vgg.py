@@ -38,7 +38,7 @@ def test_a_run_leaves_records_model_and_picture(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path):
-    arguments = (*SMALL, "--norm=noisy_bn", "--steps=400", "--checkpoint_every=40")
+    arguments = (*SMALL, "--norm=noisy_bn", "--steps=200", "--checkpoint_every=20")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run_app("train_vgg", *arguments, f"--workdir={whole}").returncode == 0
     rng = np.random.default_rng()

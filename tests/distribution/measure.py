@@ -1,9 +1,9 @@
 """Measures and trains the same models under a strategy.
 
-    python -m tests.distribution.measure STRATEGY DTYPE MEASUREMENTS.npz NORM...
+    python -m tests.distribution.measure STRATEGY DTYPE PARTS FILE.npz NETWORK/NORM...
 
 Under "none" on one device, else on two logical ones or, where the environment names
-other processes, on one of each process.
+other processes, on one of each process. PARTS are those of `PARTS`, with commas.
 """
 
 import dataclasses
@@ -15,16 +15,30 @@ import keras
 import numpy as np
 
 from keras_bnsmooth import models, optimizer_state, probes, processes
+from keras_bnsmooth.models.normalization import normalize
 from keras_bnsmooth.training import strategy
 from keras_bnsmooth.training.precision import set_precision
 
-LEARNING_RATE = {"vgg": 0.01, "dln": 1e-4}
+LEARNING_RATE = {"cnn": 0.01, "vgg": 0.01, "dln": 1e-4}
 STEPS = 3
+
+
+def cnn(norm, synchronized):
+    """The layers of the VGG, few enough to compile in no time."""
+    x = inputs = keras.Input((8, 8, 3))
+    for number in (1, 2):
+        x = keras.layers.Conv2D(4, 3)(x)
+        x = normalize(x, norm, f"norm{number}", number, synchronized=synchronized)
+        x = keras.layers.ReLU()(x)
+    x = keras.layers.Flatten()(keras.layers.MaxPooling2D()(x))
+    return keras.Model(inputs, keras.layers.Dense(4)(x))
 
 
 def build(network, norm, devices):
     synchronized = devices.name == "mirrored"
-    if network == "vgg":
+    if network == "cnn":
+        model = cnn(norm, synchronized)
+    elif network == "vgg":
         model = models.vgg(
             (8, 8, 3),
             num_classes=4,
@@ -33,13 +47,13 @@ def build(network, norm, devices):
             norm=norm,
             synchronized=synchronized,
         )
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     else:
-        model = models.dln(depth=6, dim=5, norm=norm, synchronized=synchronized)
-        loss = models.SquaredError()
+        model = models.dln(depth=4, dim=5, norm=norm, synchronized=synchronized)
     model.compile(
         keras.optimizers.SGD(LEARNING_RATE[network]),
-        loss,
+        models.SquaredError()
+        if network == "dln"
+        else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=keras.backend.backend() == "jax",
     )
     rng = np.random.default_rng(0)
@@ -53,42 +67,51 @@ def build(network, norm, devices):
 
 def batch(network):
     rng = np.random.default_rng(1)
-    if network == "vgg":
-        return rng.normal(size=(32, 8, 8, 3)), rng.integers(0, 4, 32)
-    return tuple(rng.normal(size=(2, 40, 5)))
+    if network == "dln":
+        return tuple(rng.normal(size=(2, 40, 5)))
+    return rng.normal(size=(32, 8, 8, 3)), rng.integers(0, 4, 32)
 
 
-def measure(network, norm, devices):
-    model = build(network, norm, devices)
-    x, y = batch(network)
-    learning_rate = LEARNING_RATE[network]
+def landscape(model, batch, learning_rate, devices):
     step_sizes = learning_rate * np.array([0.5, 4.0])
-    landscape = probes.landscape(model, x, y, step_sizes)
-    shift = probes.internal_covariate_shift(model, x, y, learning_rate)
-    measured = {
-        "landscape": dataclasses.asdict(landscape),
-        "shift": {"l2": shift.l2, "cosine": shift.cosine},
-        "activations": probes.activations(model, x, units=0),
-    }
+    return dataclasses.asdict(probes.landscape(model, *batch, step_sizes))
+
+
+def shift(model, batch, learning_rate, devices):
+    measured = probes.internal_covariate_shift(model, *batch, learning_rate)
+    return {"l2": measured.l2, "cosine": measured.cosine}
+
+
+def activations(model, batch, learning_rate, devices):
+    return probes.activations(model, batch[0], units=0)
+
+
+def training(model, batch, learning_rate, devices):
     history = model.fit(
-        devices.input(lambda: itertools.repeat((x, y))),
+        devices.input(lambda: itertools.repeat(batch)),
         steps_per_epoch=STEPS,
         shuffle=False,
         verbose=0,
     )
     assert optimizer_state.step(model) == STEPS
     weights = [keras.ops.convert_to_numpy(v).ravel() for v in model.weights]
-    measured["training"] = {
-        "loss": history.history["loss"],
-        "weights": np.concatenate(weights),
-    }
-    for part, fields in measured.items():
+    return {"loss": history.history["loss"], "weights": np.concatenate(weights)}
+
+
+PARTS = {part.__name__: part for part in (landscape, shift, activations, training)}
+
+
+def measure(case, parts, devices):
+    network, norm = case.split("/")
+    model = build(network, norm, devices)
+    for part in parts:
+        fields = PARTS[part](model, batch(network), LEARNING_RATE[network], devices)
         for field, value in fields.items():
-            yield f"{network}/{norm}/{part}/{field}", value
+            yield f"{case}/{part}/{field}", value
 
 
 if __name__ == "__main__":
-    name, dtype, path, *norms = sys.argv[1:]
+    name, dtype, parts, path, *cases = sys.argv[1:]
     set_precision(dtype)
     several = "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ or name == "none"
     devices = strategy.start(name, logical_cpus=1 if several else 2)
@@ -98,9 +121,8 @@ if __name__ == "__main__":
             replicas=devices.replicas,
             **{
                 key: value
-                for network in LEARNING_RATE
-                for norm in norms
-                for key, value in measure(network, norm, devices)
+                for case in cases
+                for key, value in measure(case, parts.split(","), devices)
             },
         )
     processes.wait_for_all()
