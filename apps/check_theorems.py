@@ -23,7 +23,7 @@ from absl import flags
 import keras_bnsmooth.models  # noqa: F401 - the classes that a saved model names
 from apps import program
 from keras_bnsmooth import data
-from keras_bnsmooth.training.environment import command_line, describe
+from keras_bnsmooth.training.environment import describe
 
 try:
     from keras_bnsmooth.theory import figures, network, page
@@ -53,7 +53,7 @@ def check_random_problems(output: Path) -> None:
     seeds = range(FLAGS.seed, FLAGS.seed + FLAGS.instances)
     results = check(seeds, _show_progress)
     found = {
-        "command": command_line(),
+        "command": program.command_line(),
         "seconds": round(time.monotonic() - start, 1),
         **describe(),
         "instances": FLAGS.instances,
@@ -84,7 +84,7 @@ def check_network(run: Path, output: Path) -> None:
     layers = network.measure(model, x, y, FLAGS.curvature_units, FLAGS.seed)
     rows = [network.summarize(layer) for layer in layers]
     found = {
-        "command": command_line(),
+        "command": program.command_line(),
         "seconds": round(time.monotonic() - start, 1),
         **describe(),
         "run": run.name,

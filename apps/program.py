@@ -1,6 +1,7 @@
 """How every program starts and how it fails: mistakes of the user end in one line."""
 
 import os
+import shlex
 import sys
 
 from absl import app, flags, logging
@@ -45,6 +46,13 @@ def run(main, takes_paths=False, goes_on=False):
             _end_in_failure()
 
     app.run(guarded_main)
+
+
+def command_line():
+    """Returns the command that this process was started with."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    program = f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
+    return " ".join([program, *map(shlex.quote, sys.argv[1:])])
 
 
 def _end_in_failure():

@@ -27,7 +27,6 @@ from keras_bnsmooth.records.runs import read_runs
 from keras_bnsmooth.report import ledger
 from keras_bnsmooth.report.page import DrawnFigure, write_page
 from keras_bnsmooth.report.theorems import read_theorems
-from keras_bnsmooth.training.environment import command_line
 
 FLAGS = flags.FLAGS
 
@@ -105,7 +104,7 @@ def report(preset, folder):
     write_page(
         page,
         title=f"How does batch normalization help optimization? ({preset.name})",
-        command=command_line(),
+        command=program.command_line(),
         runs=runs,
         judgements=judgements,
         figures=figures,

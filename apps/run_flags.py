@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from apps import probe_flags
+from apps import probe_flags, program
 from keras_bnsmooth.models import NORMS
 from keras_bnsmooth.training import compilation, environment, strategy
 from keras_bnsmooth.training.run_directory import RunDirectory
@@ -115,7 +115,7 @@ def open_run(module_name, default_workdir, devices, **more):
         for flag in values.get_flags_for_module(module)
     ]
     config = {
-        "command": environment.command_line(),
+        "command": program.command_line(),
         "flags": {name: values[name].value for name in sorted(f.name for f in ours)},
         **environment.describe(),
         "distribution": devices.describe(values.synchronized),

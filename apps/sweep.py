@@ -22,7 +22,7 @@ from apps.engines.jobs import Job
 from apps.run_folder import check_run_flags
 from keras_bnsmooth.figures.drawing import save
 from keras_bnsmooth.figures.learning_rates import draw_learning_rates
-from keras_bnsmooth.models import NORMS
+from keras_bnsmooth.figures.styles import STYLES
 from keras_bnsmooth.report.grid import grid_row, write_grid
 
 FLAGS = flags.FLAGS
@@ -31,7 +31,7 @@ FLAGS = flags.FLAGS
 _OURS = ("norm", "learning_rate", "seed", "workdir")
 
 flags.DEFINE_enum("network", "vgg", ["vgg", "dln"], "Which program trains.")
-flags.DEFINE_list("norms", ["none", "bn"], f"Some of {', '.join(NORMS)}.")
+flags.DEFINE_list("norms", ["none", "bn"], f"Some of {', '.join(STYLES)}.")
 flags.DEFINE_list("learning_rates", ["0.1"], "Positive numbers.")
 flags.DEFINE_integer("seeds", 1, "Seeds 0, 1, ... of each.", lower_bound=1)
 flags.DEFINE_string("run_flags", "", "Further flags of every run, as one string.")
@@ -53,9 +53,9 @@ def plan():
     Raises:
         ValueError: A flag does not fit.
     """
-    unknown = [norm for norm in FLAGS.norms if norm not in NORMS]
+    unknown = [norm for norm in FLAGS.norms if norm not in STYLES]
     if unknown or not FLAGS.norms:
-        raise ValueError(f"--norms={','.join(FLAGS.norms)}; pass {', '.join(NORMS)}.")
+        raise ValueError(f"--norms={','.join(FLAGS.norms)}; pass {', '.join(STYLES)}.")
     taken = [
         flag
         for flag in shlex.split(FLAGS.run_flags)

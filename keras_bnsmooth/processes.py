@@ -5,18 +5,17 @@ the first one alone writes.
 """
 
 import contextlib
-
-import keras
+import sys
 
 
 def count():
     """Returns how many processes train the model."""
-    return _jax().process_count() if _may_be_several() else 1
+    return _jax().process_count() if _have_joined() else 1
 
 
 def index():
     """Returns the number of this process, from 0."""
-    return _jax().process_index() if _may_be_several() else 0
+    return _jax().process_index() if _have_joined() else 0
 
 
 def is_writer():
@@ -59,7 +58,7 @@ def leave():
     The first process stays until the others have left: it is their coordinator, and
     JAX aborts a process that cannot tell the coordinator that it ends.
     """
-    if not _may_be_several() or not _jax().distributed.is_initialized():
+    if not _have_joined():
         return
     if is_writer():
         from jax.experimental import multihost_utils
@@ -75,6 +74,8 @@ def alone():
     if count() == 1:
         yield
         return
+    import keras
+
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
@@ -110,8 +111,9 @@ class ProcessLostError(RuntimeError):
         )
 
 
-def _may_be_several():
-    return keras.backend.backend() == "jax"
+def _have_joined():
+    """Whether `training.strategy.start` has made this process one of several."""
+    return "jax" in sys.modules and _jax().distributed.is_initialized()
 
 
 def _jax():

@@ -60,6 +60,14 @@ def test_a_program_ends_in_one_line(python, program):
     )
 
 
+@pytest.mark.parametrize(
+    "program", ["check_claims", "compare_runs", "pack", "reproduce", "sweep"]
+)
+def test_a_program_that_does_not_compute_starts_without_the_backend(python, program):
+    done = python("-m", f"apps.{program}", "--help", installed=["tensorflow"])
+    assert f"apps.{program}" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("package", ["layers", "probes", "callbacks", "models"])
 def test_the_library_raises_import_error(python, package):
     done = python("-c", f"import keras_bnsmooth.{package}", KERAS_BACKEND="jax")

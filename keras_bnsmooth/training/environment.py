@@ -3,7 +3,6 @@
 import importlib.metadata
 import platform
 import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -73,10 +72,3 @@ def _revision():
         return git("rev-parse", "HEAD") + ("-changed" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def command_line():
-    """Returns the command that this process was started with."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    program = f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
-    return " ".join([program, *sys.argv[1:]])
