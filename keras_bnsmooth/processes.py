@@ -53,7 +53,7 @@ def wait_for_all():
 
 
 def leave():
-    """Takes this process out of the run; its last act, and nothing waits for it then.
+    """Takes this process out of the run, as its last act.
 
     The first process stays until the others have left: it is their coordinator, and
     JAX aborts a process that cannot tell the coordinator that it ends.
@@ -64,7 +64,7 @@ def leave():
         from jax.experimental import multihost_utils
 
         with multihost_utils.live_devices(_jax().devices()):
-            pass  # Entered when every process has come here too, or is gone.
+            pass  # Entered when each process is here or gone; the others never come.
     _jax().distributed.shutdown()
 
 
