@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import traceback
 
 from absl import app, flags, logging
 
@@ -41,8 +42,9 @@ def run(main, takes_paths=False, goes_on=False):
             sys.exit(130)
         except (ValueError, OSError, DivergedError, ProcessLostError) as error:
             if logging.get_verbosity() >= logging.DEBUG:
-                raise
-            print(_one_line(error), file=sys.stderr)
+                traceback.print_exc()
+            else:
+                print(_one_line(error), file=sys.stderr)
             _end_in_failure()
 
     app.run(guarded_main)

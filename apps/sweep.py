@@ -29,9 +29,11 @@ FLAGS = flags.FLAGS
 
 # Those that `report.grid` tells runs apart by, and where a run is written.
 _OURS = ("norm", "learning_rate", "seed", "workdir")
+# Those of `models.NORMS`, for which Keras would have to be imported.
+_NORMS = tuple(STYLES)
 
 flags.DEFINE_enum("network", "vgg", ["vgg", "dln"], "Which program trains.")
-flags.DEFINE_list("norms", ["none", "bn"], f"Some of {', '.join(STYLES)}.")
+flags.DEFINE_list("norms", ["none", "bn"], f"Some of {', '.join(_NORMS)}.")
 flags.DEFINE_list("learning_rates", ["0.1"], "Positive numbers.")
 flags.DEFINE_integer("seeds", 1, "Seeds 0, 1, ... of each.", lower_bound=1)
 flags.DEFINE_string("run_flags", "", "Further flags of every run, as one string.")
@@ -53,9 +55,9 @@ def plan():
     Raises:
         ValueError: A flag does not fit.
     """
-    unknown = [norm for norm in FLAGS.norms if norm not in STYLES]
+    unknown = [norm for norm in FLAGS.norms if norm not in _NORMS]
     if unknown or not FLAGS.norms:
-        raise ValueError(f"--norms={','.join(FLAGS.norms)}; pass {', '.join(STYLES)}.")
+        raise ValueError(f"--norms={','.join(FLAGS.norms)}; pass {', '.join(_NORMS)}.")
     taken = [
         flag
         for flag in shlex.split(FLAGS.run_flags)

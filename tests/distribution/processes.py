@@ -41,3 +41,10 @@ def started(commands):
         for process in processes:
             process.kill()
             process.communicate()
+
+
+def finish(processes):
+    """Waits for all of them, each of which must end well."""
+    for process in processes:
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output

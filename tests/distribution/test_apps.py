@@ -9,7 +9,7 @@ import pytest
 
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import command, error_of, run_app
-from tests.distribution.processes import started
+from tests.distribution.processes import finish, started
 
 DLN = ("--depth=3", "--samples=40", "--metrics_every=10", "--checkpoint_every=10")
 VGG = ("--dataset=digits", "--depth=11", "--width=4", "--batch_size=32")
@@ -104,18 +104,14 @@ def test_two_processes_killed_and_started_again(tmp_path):
     through, stopped = tmp_path / "through", tmp_path / "stopped"
     steps = 200
     with two_processes(through, steps) as processes:
-        for process in processes:
-            output, _ = process.communicate(timeout=600)
-            assert process.returncode == 0, output
+        finish(processes)
     with two_processes(stopped, steps) as processes:
         wait_for(stopped / "checkpoint.npz", processes[0])
         for process in processes:
             process.send_signal(signal.SIGKILL)
     assert not (stopped / "result.json").exists()
     with two_processes(stopped, steps) as processes:
-        for process in processes:
-            output, _ = process.communicate(timeout=600)
-            assert process.returncode == 0, output
+        finish(processes)
 
     for record in ("metrics", "landscape"):
         assert [row["step"] for row in rows(stopped, record)] == [

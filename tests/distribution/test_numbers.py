@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.distribution.processes import started
+from tests.distribution.processes import finish, started
 
 STRATEGY = {"tensorflow": "mirrored", "jax": "data_parallel"}
 
@@ -58,24 +58,24 @@ def test_float32(strategy, tmp_path):
 
 
 @pytest.mark.slow
-def test_float64(strategy, tmp_path):
+@pytest.mark.parametrize("norm", ["bn", "l2"])
+def test_float64(strategy, norm, tmp_path):
+    one = measure("none", *FLOAT64, tmp_path / "one.npz", *cases(norm))
+    two = measure(strategy, *FLOAT64, tmp_path / "two.npz", *cases(norm))
     # On JAX Keras takes the means of batch normalization in single precision.
-    measured = cases("bn", "l2") if strategy == "mirrored" else cases("l2")
-    one = measure("none", *FLOAT64, tmp_path / "one.npz", *measured)
-    two = measure(strategy, *FLOAT64, tmp_path / "two.npz", *measured)
-    check(one, two, 1e-9)
+    single = strategy == "data_parallel" and norm == "bn"
+    check(one, two, 1e-4 if single else 1e-9)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("on_jax")
 def test_two_processes(tmp_path):
-    one = measure("none", *FLOAT32, tmp_path / "one.npz", *cases("bn"))
+    measured = cases("none", "bn")
+    one = measure("none", *FLOAT32, tmp_path / "one.npz", *measured)
     paths = [tmp_path / "process0.npz", tmp_path / "process1.npz"]
-    commands = [command("data_parallel", *FLOAT32, p, *cases("bn")) for p in paths]
+    commands = [command("data_parallel", *FLOAT32, p, *measured) for p in paths]
     with started(commands) as processes:
-        for process in processes:
-            output, _ = process.communicate(timeout=600)
-            assert process.returncode == 0, output
+        finish(processes)
     for path in paths:
         two = np.load(path)
         assert two["replicas"] == 2

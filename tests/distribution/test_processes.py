@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from tests.distribution.processes import started
+from tests.distribution.processes import finish, started
 
 # The process of that number comes to its end seconds after the other.
 PROGRAM = """
@@ -23,6 +23,4 @@ processes.leave()
 def test_processes_end_well_in_any_order(late):
     command = [sys.executable, "-c", PROGRAM, str(late)]
     with started([command, command]) as processes:
-        for process in processes:
-            output, _ = process.communicate(timeout=60)
-            assert process.returncode == 0, output
+        finish(processes)
