@@ -2,14 +2,14 @@
 
     python -m apps.check_claims saved_results/cpu
 
-The rules stand in `keras_bnsmooth/claims`. `apps.reproduce` makes the runs, and a page
+The rules stand in `apps/claims`. `apps.reproduce` makes the runs, and a page
 with ledger and figures.
 """
 
 from apps import program
-from keras_bnsmooth.claims import judge_all
-from keras_bnsmooth.records.runs import read_runs
-from keras_bnsmooth.report import ledger
+from apps.claims import judge_all
+from apps.report import ledger
+from apps.training.runs import read_runs
 
 
 def main(paths):

@@ -21,16 +21,15 @@ import keras
 from absl import flags
 
 import keras_bnsmooth.models  # noqa: F401 - the classes that a saved model names
-from apps import program
-from keras_bnsmooth import data
-from keras_bnsmooth.training.environment import describe
+from apps import data, program
+from apps.training.environment import describe
 
 try:
-    from keras_bnsmooth.theory import figures, network, page
-    from keras_bnsmooth.theory.check import check
-    from keras_bnsmooth.theory.counterexamples import counterexamples
-    from keras_bnsmooth.theory.instances import BATCH_SIZES, LOSSES
-    from keras_bnsmooth.theory.statement import TOLERANCE
+    from apps.theory import figures, network, page
+    from apps.theory.check import check
+    from apps.theory.counterexamples import counterexamples
+    from apps.theory.instances import BATCH_SIZES, LOSSES
+    from apps.theory.statement import TOLERANCE
 except ImportError as error:  # another backend than TensorFlow
     sys.exit(f"Error: {error}")
 

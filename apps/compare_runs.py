@@ -8,9 +8,9 @@ from pathlib import Path
 from absl import flags
 
 from apps import program
-from keras_bnsmooth.figures.landscape import draw_landscape
-from keras_bnsmooth.figures.runs import label_runs, read_configs
-from keras_bnsmooth.figures.training_curves import draw_training_curves
+from apps.figures.landscape import draw_landscape
+from apps.figures.runs import label_runs, read_configs
+from apps.figures.training_curves import draw_training_curves
 from keras_bnsmooth.records import json_lines
 
 FLAGS = flags.FLAGS

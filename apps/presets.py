@@ -8,7 +8,7 @@ paper    both at full size, three seeds: for a GPU
 
 import dataclasses
 
-from keras_bnsmooth.claims import REDUCTIONS
+from apps.claims import REDUCTIONS
 
 VGG_NORMS = ("none", "bn", "noisy_bn", "noise", "l1", "l2", "linf")
 # The noise alone makes the DLN diverge at once, see BUILD.md.

@@ -40,19 +40,21 @@ def callbacks(batch_of_step, workdir, successive=True, **landscape_arguments):
     """
     makers = {
         "probe_every": lambda every: LandscapeProbe(
-            batch_of_step, every, workdir=workdir, **landscape_arguments
+            batch_of_step, every=every, log_dir=workdir, **landscape_arguments
         ),
         "random_probe_every": lambda every: LandscapeProbe(
             batch_of_step,
-            every,
-            workdir=workdir,
+            every=every,
+            log_dir=workdir,
             direction="random",
             name="landscape_random",
             **landscape_arguments,
         ),
-        "ics_every": lambda every: ICSProbe(batch_of_step, every, workdir=workdir),
+        "ics_every": lambda every: ICSProbe(
+            batch_of_step, every=every, log_dir=workdir
+        ),
         "activations_every": lambda every: ActivationProbe(
-            batch_of_step, every, workdir=workdir, successive=successive
+            batch_of_step, every=every, log_dir=workdir, successive=successive
         ),
     }
     return [

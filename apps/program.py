@@ -7,9 +7,9 @@ import traceback
 
 from absl import app, flags, logging
 
-from keras_bnsmooth import processes
-from keras_bnsmooth.processes import ProcessLostError
-from keras_bnsmooth.training.errors import DivergedError
+from apps.training import processes
+from apps.training.errors import DivergedError
+from apps.training.processes import ProcessLostError
 
 
 def run(main, takes_paths=False, goes_on=False):

@@ -15,18 +15,18 @@ from pathlib import Path
 from absl import flags
 
 from apps import program
+from apps.claims import judge_all
 from apps.engines.jobs import Job
 from apps.engines.local import run_jobs
+from apps.figures.drawing import save
+from apps.figures.needs import MissingRunsError
+from apps.figures.paper import FIGURES
 from apps.presets import PRESETS
+from apps.report import ledger
+from apps.report.page import DrawnFigure, write_page
+from apps.report.theorems import read_theorems
 from apps.run_folder import check_run_flags
-from keras_bnsmooth.claims import judge_all
-from keras_bnsmooth.figures.drawing import save
-from keras_bnsmooth.figures.needs import MissingRunsError
-from keras_bnsmooth.figures.paper import FIGURES
-from keras_bnsmooth.records.runs import read_runs
-from keras_bnsmooth.report import ledger
-from keras_bnsmooth.report.page import DrawnFigure, write_page
-from keras_bnsmooth.report.theorems import read_theorems
+from apps.training.runs import read_runs
 
 FLAGS = flags.FLAGS
 

@@ -3,9 +3,9 @@
 from absl import flags
 
 from apps import probe_flags, program
+from apps.training import compilation, environment, strategy
+from apps.training.run_directory import RunDirectory
 from keras_bnsmooth.models import NORMS
-from keras_bnsmooth.training import compilation, environment, strategy
-from keras_bnsmooth.training.run_directory import RunDirectory
 
 # Flags that change where a run reads and writes and how often it saves, not its
 # numbers: they may differ when a run goes on.

@@ -15,13 +15,13 @@ import keras
 import numpy as np
 from absl import flags
 
-from apps import probe_flags, program, run_flags
-from keras_bnsmooth import data, models
-from keras_bnsmooth.figures.training_curves import draw_training_curves
+from apps import data, probe_flags, program, run_flags
+from apps.figures.training_curves import draw_training_curves
+from apps.training.full_batch import compile_full_batch
+from apps.training.precision import set_precision
+from apps.training.train import train
+from keras_bnsmooth import models
 from keras_bnsmooth.models.squared_error import REDUCTIONS
-from keras_bnsmooth.training.full_batch import compile_full_batch
-from keras_bnsmooth.training.precision import set_precision
-from keras_bnsmooth.training.train import train
 
 FLAGS = flags.FLAGS
 

@@ -14,10 +14,10 @@ with a run that was stopped.
 import keras
 from absl import flags
 
-from apps import probe_flags, program, run_flags
-from keras_bnsmooth import data, models
-from keras_bnsmooth.figures.training_curves import draw_training_curves
-from keras_bnsmooth.training.train import train
+from apps import data, probe_flags, program, run_flags
+from apps.figures.training_curves import draw_training_curves
+from apps.training.train import train
+from keras_bnsmooth import models
 
 FLAGS = flags.FLAGS
 

@@ -1,15 +1,54 @@
-"""How batch normalization smooths the loss landscape, for anybody's Keras model.
+"""Probes and layers that show how batch normalization smooths the loss landscape.
 
-Data flows one way through the sub-packages:
+After "How Does Batch Normalization Help Optimization?" (Santurkar et al., 2018), for
+any Keras model. Importing the package registers its layers with Keras, so that saved
+models load.
 
-    data -> models (with layers) -> training -> callbacks -> probes -> autodiff
-                                                    |
-                                                    v
-                                                 records
+Data flows one way through the modules:
+
+    models (with layers) -> callbacks -> probes -> autodiff
+                                |
+                            records -> plots
 """
 
 from keras_bnsmooth import backend
 
+backend.check()
+
+from keras_bnsmooth import callbacks, layers, models, plots, probes
+from keras_bnsmooth.callbacks import (
+    ActivationProbe,
+    AtSteps,
+    EveryN,
+    ICSProbe,
+    LandscapeProbe,
+    LogSpaced,
+    ProbeCallback,
+    Successive,
+)
+from keras_bnsmooth.layers import (
+    ActivationNoise,
+    LpNormalization,
+    NoisyBatchNormalization,
+)
+
 __version__ = "0.1.0"
 
-backend.check()
+__all__ = [
+    "ActivationNoise",
+    "ActivationProbe",
+    "AtSteps",
+    "EveryN",
+    "ICSProbe",
+    "LandscapeProbe",
+    "LogSpaced",
+    "LpNormalization",
+    "NoisyBatchNormalization",
+    "ProbeCallback",
+    "Successive",
+    "callbacks",
+    "layers",
+    "models",
+    "plots",
+    "probes",
+]

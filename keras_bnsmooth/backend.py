@@ -7,6 +7,7 @@ the middle of its own modules, with a traceback that names no remedy.
 import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
 
 # Each is also the name of the extra of this package that installs it.
@@ -39,6 +40,15 @@ def check():
             'set KERAS_BACKEND to one of these and pip install "keras-bnsmooth[NAME]"'
         )
     raise ImportError(f"{source} is {name!r}, {problem}; {' or '.join(remedies)}.")
+
+
+def process_index():
+    """Returns the number of this process among those that train one model, from 0.
+
+    Only JAX trains one model in several processes.
+    """
+    jax = sys.modules.get("jax")
+    return jax.process_index() if jax and jax.distributed.is_initialized() else 0
 
 
 def _chosen():

@@ -16,11 +16,11 @@ import keras
 import numpy as np
 from absl import flags
 
-from apps import program
+from apps import data, program
 from apps.benchmarks.rounds import medians, print_table
-from keras_bnsmooth import data, models
-from keras_bnsmooth.training.run_directory import RunDirectory
-from keras_bnsmooth.training.train import train
+from apps.training.run_directory import RunDirectory
+from apps.training.train import train
+from keras_bnsmooth import models
 
 FLAGS = flags.FLAGS
 

@@ -12,10 +12,10 @@ import time
 import keras
 from absl import flags
 
-from apps import program
+from apps import data, program
 from apps.benchmarks.rounds import medians, print_table
-from keras_bnsmooth import data, models
-from keras_bnsmooth.training.full_batch import compile_full_batch
+from apps.training.full_batch import compile_full_batch
+from keras_bnsmooth import models
 
 FLAGS = flags.FLAGS
 

@@ -16,10 +16,10 @@ import keras
 import numpy as np
 from absl import flags
 
-from apps import program
+from apps import data, program
 from apps.benchmarks.gpu_utilization import gpu_utilization
-from keras_bnsmooth import data, models, probes
-from keras_bnsmooth.training.environment import describe
+from apps.training.environment import describe
+from keras_bnsmooth import models, probes
 
 FLAGS = flags.FLAGS
 

@@ -65,12 +65,12 @@ def time_probes():
     x = rng.normal(size=(_BATCH_SIZE, 32, 32, 3)).astype("float32")
     y = rng.integers(0, 10, _BATCH_SIZE)
     model = build()
-    loss_and_gradient = autodiff.compiled(model, autodiff.loss_and_gradient)
+    value_and_grad = autodiff.compiled(model, autodiff.value_and_grad)
     batch = [keras.ops.convert_to_tensor(part) for part in (x, y)]
 
     def gradients():
         for _ in range(_GRADIENTS):
-            _, gradient = loss_and_gradient(*batch)
+            _, gradient = value_and_grad(*batch)
             # Devices compute while Python goes on: wait for the gradient of the first
             # layer, which is the last to be computed.
             keras.ops.convert_to_numpy(gradient[0])

@@ -18,22 +18,22 @@ if keras.backend.backend() not in BACKENDS:
     )
 
 _backend = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
-after = _backend.after
+optimization_barrier = _backend.optimization_barrier
 compiled = _backend.compiled
-loss_and_gradient = _backend.loss_and_gradient
-map_in_order = _backend.map_in_order
-on_each_share = _backend.on_each_share
+value_and_grad = _backend.value_and_grad
+sequential_map = _backend.sequential_map
+run_on_replicas = _backend.run_on_replicas
 prefers_small_graphs = _backend.prefers_small_graphs
-split = _backend.split
+shard_batch = _backend.shard_batch
 
 __all__ = [
-    "after",
     "call",
     "compiled",
-    "loss_and_gradient",
-    "map_in_order",
-    "on_each_share",
+    "optimization_barrier",
     "prefers_small_graphs",
-    "split",
+    "run_on_replicas",
+    "sequential_map",
+    "shard_batch",
     "stateless",
+    "value_and_grad",
 ]

@@ -16,7 +16,7 @@ from keras_bnsmooth.autodiff.shares import check_divisible
 from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 
 
-def loss_and_gradient(
+def value_and_grad(
     model, weights, state, x, y, sample_weight=None, with_respect_to=None
 ):
     """Returns the training loss at given weights, and its gradient."""
@@ -40,7 +40,7 @@ def _differentiate(model, weights, state, x, y, sample_weight, scale):
     return loss, gradient
 
 
-def split(model, tensors):
+def shard_batch(model, tensors):
     """Returns tensors of a batch as the devices that train the model share it.
 
     Under several processes each is given the whole batch.
@@ -58,17 +58,17 @@ def split(model, tensors):
     return jax.tree.map(split_one, tensors)
 
 
-def on_each_share(model, function, *tensors):
+def run_on_replicas(model, function, *tensors):
     """Returns `function(*tensors)`: one program sees the shares of all devices."""
     return function(*tensors)
 
 
-def map_in_order(function, values):
+def sequential_map(function, values):
     """Returns `function` of each element of an array, stacked.
 
-    Not by `jax.lax.map`: on a CPU, XLA runs convolutions in a loop about ten times
-    slower. And not by `after` alone, which XLA on a CPU forgets before it decides what
-    runs at once: each value waits for a zero made of the result before it.
+    `jax.lax.map` is no option: on a CPU, XLA runs convolutions inside a loop about
+    ten times slower. Neither is `optimization_barrier`, which XLA drops on a CPU before
+    it schedules. So each value depends on a zero computed from the previous result.
     """
     results = []
     for value in values:
@@ -79,7 +79,7 @@ def map_in_order(function, values):
     return jnp.stack(results)
 
 
-def after(tensors, others):
+def optimization_barrier(tensors, others):
     """Returns `tensors`, which are not available before `others` are computed."""
     return jax.lax.optimization_barrier((tensors, others))[0]
 

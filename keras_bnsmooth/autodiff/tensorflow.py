@@ -11,7 +11,7 @@ from keras_bnsmooth.autodiff.stateless import added_losses_kept
 from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 
 
-def loss_and_gradient(
+def value_and_grad(
     model, weights, state, x, y, sample_weight=None, with_respect_to=None
 ):
     """Returns the training loss at given weights, and its gradient.
@@ -73,7 +73,7 @@ def _differentiate_on_replica(model, weights, state, x, y, sample_weight):
     return loss, gradient
 
 
-def split(model, tensors):
+def shard_batch(model, tensors):
     """Returns tensors of a batch as the devices that train the model share it.
 
     Args:
@@ -99,12 +99,12 @@ def split(model, tensors):
     return tf.nest.map_structure(split_one, tensors)
 
 
-def on_each_share(model, function, *tensors):
+def run_on_replicas(model, function, *tensors):
     """Returns `function(*tensors)` of each device's share of a batch, concatenated.
 
     Args:
         model: The model.
-        function: From tensors with a batch axis, split by `split`, to a nested
+        function: From tensors with a batch axis, split by `shard_batch`, to a nested
             structure of tensors with one.
         *tensors: Its arguments.
     """
@@ -119,7 +119,7 @@ def on_each_share(model, function, *tensors):
     )
 
 
-def map_in_order(function, values):
+def sequential_map(function, values):
     """Returns `function` of each element of a tensor, stacked.
 
     One element after the other, so that the memory of one is enough.
@@ -131,7 +131,7 @@ def map_in_order(function, values):
     return tf.map_fn(function, values, parallel_iterations=1)
 
 
-def after(tensors, others):
+def optimization_barrier(tensors, others):
     """Returns `tensors`, which are not available before `others` are computed.
 
     Keeps computations that do not depend on each other from running at once, each

@@ -8,7 +8,7 @@ from keras_bnsmooth.autodiff.function_cache import cached
 from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 
 
-def loss_and_gradient(
+def value_and_grad(
     model, weights, state, x, y, sample_weight=None, with_respect_to=None
 ):
     """Returns the training loss at given weights, and its gradient."""
@@ -30,22 +30,22 @@ def loss_and_gradient(
     return loss.detach(), list(gradient)
 
 
-def split(model, tensors):
+def shard_batch(model, tensors):
     """Returns `tensors`: Keras trains on one device."""
     return tensors
 
 
-def on_each_share(model, function, *tensors):
+def run_on_replicas(model, function, *tensors):
     """Returns `function(*tensors)`."""
     return function(*tensors)
 
 
-def map_in_order(function, values):
+def sequential_map(function, values):
     """Returns `function` of each element of a tensor, stacked."""
     return torch.stack([function(value) for value in values])
 
 
-def after(tensors, others):
+def optimization_barrier(tensors, others):
     """Returns `tensors`: all runs in order."""
     return tensors
 

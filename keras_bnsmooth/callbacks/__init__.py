@@ -3,6 +3,7 @@
 from keras_bnsmooth.callbacks.activation_probe import ActivationProbe
 from keras_bnsmooth.callbacks.ics_probe import ICSProbe
 from keras_bnsmooth.callbacks.landscape_probe import LandscapeProbe
+from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.callbacks.schedules import AtSteps, EveryN, LogSpaced, Successive
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "ICSProbe",
     "LandscapeProbe",
     "LogSpaced",
+    "ProbeCallback",
     "Successive",
 ]

@@ -17,7 +17,7 @@ class ActivationProbe(ProbeCallback):
             training iterates; see `batch_source`.
         every: When: N for every N steps, a list of steps, or a schedule such as
             `LogSpaced()`.
-        workdir: Run directory for the record, or None. There, `activations.jsonl`
+        log_dir: Run directory for the record, or None. There, `activations.jsonl`
             gets one line a probe, and `activations/` TensorBoard's histograms.
         layers: Names of layers, or None for all that have trainable weights; see
             `probes.activations`.
@@ -54,8 +54,9 @@ class ActivationProbe(ProbeCallback):
     def __init__(
         self,
         data,
+        *,
         every,
-        workdir=None,
+        log_dir=None,
         layers=None,
         units=None,
         seed=0,
@@ -64,7 +65,10 @@ class ActivationProbe(ProbeCallback):
         name="activations",
     ):
         super().__init__(
-            data, Successive(every) if successive else every, workdir, name
+            data,
+            every=Successive(every) if successive else every,
+            log_dir=log_dir,
+            name=name,
         )
         if bins < 1 or bins != int(bins):
             raise ValueError(f"bins must be a positive integer; received {bins}.")

@@ -22,7 +22,7 @@ class ICSProbe(ProbeCallback):
             `batch_source`.
         every: When: N for every N steps, a list of steps, or a schedule such as
             `LogSpaced()`.
-        workdir: Run directory for the record, or None. There, `ics.jsonl` gets one
+        log_dir: Run directory for the record, or None. There, `ics.jsonl` gets one
             line a probe, and `ics/` TensorBoard's curves, two for each layer.
         update: What moves the weights from W(t) to W(t+1): `"gradient_descent"`, the
             step W - lr g on the probe's batch with the optimizer's learning rate at
@@ -45,7 +45,7 @@ class ICSProbe(ProbeCallback):
 
     Example:
     ```python
-    probe = ICSProbe((x[:128], y[:128]), every=200, workdir="runs/bn")
+    probe = ICSProbe((x[:128], y[:128]), every=200, log_dir="runs/bn")
     model.fit(x, y, batch_size=128, callbacks=[probe])
     plt.plot(probe.history["step"], probe.history["cosine"][:, 3])
     ```
@@ -54,13 +54,16 @@ class ICSProbe(ProbeCallback):
     def __init__(
         self,
         data,
+        *,
         every,
-        workdir=None,
+        log_dir=None,
         update="gradient_descent",
         class_weight=None,
         name="ics",
     ):
-        super().__init__(data, every, workdir, name, class_weight)
+        super().__init__(
+            data, every=every, log_dir=log_dir, name=name, class_weight=class_weight
+        )
         if update not in _UPDATES:
             raise ValueError(
                 f"update must be one of {', '.join(map(repr, _UPDATES))}; "

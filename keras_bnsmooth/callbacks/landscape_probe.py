@@ -31,7 +31,7 @@ class LandscapeProbe(ProbeCallback):
             `LogSpaced()`.
         step_sizes: Step sizes along the direction, K positive numbers; None takes
             `multiples` of the optimizer's learning rate at each step.
-        workdir: Run directory for the record, or None. There, `landscape.jsonl` gets
+        log_dir: Run directory for the record, or None. There, `landscape.jsonl` gets
             one line a probe, and `landscape/` TensorBoard's curves: in Scalars loss,
             gradient norm and beta, in Custom Scalars the bands.
         multiples: Step sizes in multiples of the learning rate, K positive numbers.
@@ -55,7 +55,7 @@ class LandscapeProbe(ProbeCallback):
 
     Example:
     ```python
-    probe = LandscapeProbe((x[:128], y[:128]), every=50, workdir="runs/bn")
+    probe = LandscapeProbe((x[:128], y[:128]), every=50, log_dir="runs/bn")
     model.fit(x, y, batch_size=128, callbacks=[probe])
     low, high = probe.history["losses"].min(axis=1), probe.history["losses"].max(axis=1)
     plt.fill_between(probe.history["step"], low, high)
@@ -65,16 +65,19 @@ class LandscapeProbe(ProbeCallback):
     def __init__(
         self,
         data,
+        *,
         every,
         step_sizes=None,
-        workdir=None,
+        log_dir=None,
         multiples=_MULTIPLES,
         direction="gradient",
         seed=0,
         class_weight=None,
         name="landscape",
     ):
-        super().__init__(data, every, workdir, name, class_weight)
+        super().__init__(
+            data, every=every, log_dir=log_dir, name=name, class_weight=class_weight
+        )
         self._step_sizes = None if step_sizes is None else check_step_sizes(step_sizes)
         self._multiples = check_step_sizes(multiples, "multiples")
         self._direction = check_direction(direction)

@@ -6,11 +6,11 @@ import re
 import keras
 import numpy as np
 
-from keras_bnsmooth import optimizer_state
+from keras_bnsmooth import keras_model
 from keras_bnsmooth.callbacks.batch_source import batch_source
-from keras_bnsmooth.callbacks.record import Record
 from keras_bnsmooth.callbacks.schedules import schedule
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
+from keras_bnsmooth.records.probe_record import Record
 
 
 class ProbeCallback(keras.callbacks.Callback):
@@ -32,19 +32,19 @@ class ProbeCallback(keras.callbacks.Callback):
     Args:
         data: See `batch_source`.
         every: See `schedules.schedule`.
-        workdir: The run directory, or None to keep the history in memory only.
-        name: Of the record: `workdir/name.jsonl`, and TensorBoard's `workdir/name/`.
+        log_dir: The run directory, or None to keep the history in memory only.
+        name: Of the record: `log_dir/name.jsonl`, and TensorBoard's `log_dir/name/`.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
 
     Raises:
         ValueError: An argument is not as described.
     """
 
-    def __init__(self, data, every, workdir, name, class_weight=None):
+    def __init__(self, data, *, every, log_dir=None, name="probe", class_weight=None):
         super().__init__()
         self._source = batch_source(data, class_weight)
         self._schedule = schedule(every)
-        self._workdir = workdir
+        self._log_dir = log_dir
         self._name = name
         self._record = None
         self._rows = []
@@ -150,11 +150,11 @@ class ProbeCallback(keras.callbacks.Callback):
 
     def step(self):
         """Returns the number of updates made so far."""
-        return optimizer_state.step(self.model)
+        return keras_model.step(self.model)
 
     def learning_rate(self):
         """Returns the present learning rate."""
-        return optimizer_state.learning_rate(self.model)
+        return keras_model.learning_rate(self.model)
 
     def write(self, row):
         """Adds a row, which begins with its step, to history and record."""
@@ -164,8 +164,8 @@ class ProbeCallback(keras.callbacks.Callback):
 
     def _open(self, step):
         recorded = -1
-        if self._workdir is not None:
-            self._record = Record(self._workdir, self._name, step, self.layout())
+        if self._log_dir is not None:
+            self._record = Record(self._log_dir, self._name, step, self.layout())
             self._rows = self._record.rows
             if self._rows:
                 recorded = self._rows[-1]["step"]

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_bnsmooth.layers.channels import with_digits_for_statistics
+from keras_bnsmooth.layers.channels import upcast_half
 from keras_bnsmooth.layers.checks import check_axis, check_channel_axis
 from keras_bnsmooth.layers.noise import add_noise, check_noise
 
@@ -92,7 +92,7 @@ class ActivationNoise(keras.layers.Layer):
         if not training:
             return inputs
         outputs = add_noise(
-            with_digits_for_statistics(inputs),
+            upcast_half(inputs),
             self._channel_axis,
             n_mu=self.n_mu,
             n_sigma=self.n_sigma,

@@ -11,7 +11,7 @@ from keras import ops
 from keras_bnsmooth.layers.replicas import max_over_replicas, sum_over_replicas
 
 
-def with_digits_for_statistics(x):
+def upcast_half(x):
     """Casts half precision, which has too few digits and too little range, to single.
 
     Double precision stays: `keras.backend.result_type` would lose it on torch.
@@ -20,7 +20,7 @@ def with_digits_for_statistics(x):
     return ops.cast(x, "float64" if is_double else "float32")
 
 
-def spread(values, x, axis):
+def broadcast_channels(values, x, axis):
     """Lays out one value per channel so that it broadcasts against `x`.
 
     The values are repeated over all axes but the first: broadcasting a long row over
@@ -82,7 +82,7 @@ def moments_per_channel(x, axis, mask=None, synchronized=False):
 
     def moments(x):
         mean = mean_per_channel(x, axis, mask, synchronized)
-        deviation = x - spread(mean, x, axis)
+        deviation = x - broadcast_channels(mean, x, axis)
         variance = mean_per_channel(ops.square(deviation), axis, mask, synchronized)
         return mean, variance, deviation
 
@@ -96,9 +96,9 @@ def moments_per_channel(x, axis, mask=None, synchronized=False):
         count = _elements_per_channel(x, axis)
 
         def gradient(d_mean, d_variance):
-            return deviation * spread(d_variance * (2 / count), x, axis) + spread(
-                d_mean / count, x, axis
-            )
+            return deviation * broadcast_channels(
+                d_variance * (2 / count), x, axis
+            ) + broadcast_channels(d_mean / count, x, axis)
 
         return (mean, variance), gradient
 

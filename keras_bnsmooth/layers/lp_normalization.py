@@ -6,11 +6,11 @@ import keras
 from keras import constraints, initializers, ops, regularizers
 
 from keras_bnsmooth.layers.channels import (
+    broadcast_channels,
     max_abs_per_channel,
     mean_per_channel,
     moments_per_channel,
-    spread,
-    with_digits_for_statistics,
+    upcast_half,
 )
 from keras_bnsmooth.layers.checks import (
     check_axis,
@@ -32,8 +32,8 @@ class LpNormalization(keras.layers.Layer):
 
     - `norm(x) = mean(|x|**p)**(1/p)`, and `max(|x|)` for `p=inf`. The means run over
       the batch and all axes other than `axis`.
-    - With `centered=True` it is the norm of `x - mean(x)`. With `p=2` that is batch
-      normalization, in training and at inference.
+    - With `norm_after_centering=True` it is the norm of `x - mean(x)`. With `p=2`
+      that is batch normalization, in training and at inference.
     - `epsilon` enters as in batch normalization, squared norm for variance, so that
       it means the same for every p.
 
@@ -43,8 +43,8 @@ class LpNormalization(keras.layers.Layer):
     - `moving_mean = moving_mean * momentum + mean(x) * (1 - momentum)`
     - `moving_norm = moving_norm * momentum + norm(x) * (1 - momentum)`
 
-    (with `p=2, centered=True`, the squares of the norms are averaged, as batch
-    normalization averages variances).
+    (with `p=2, norm_after_centering=True`, the squares of the norms are averaged, as
+    batch normalization averages variances).
 
     Example:
     >>> layer = LpNormalization(p=1)
@@ -59,7 +59,7 @@ class LpNormalization(keras.layers.Layer):
         epsilon: Float > 0, added to the squared norm to avoid dividing by zero.
         center: If `True`, add the offset `beta` to the normalized tensor.
         scale: If `True`, multiply by `gamma`.
-        centered: If `True`, take the norm after the mean is subtracted.
+        norm_after_centering: If `True`, take the norm after the mean is subtracted.
         synchronized: If `True`, statistics are those of the global batch, over all
             replicas of a `tf.distribute.Strategy`. If `False`, each replica uses
             those of its own share, as `BatchNormalization` does. On JAX they are
@@ -102,7 +102,7 @@ class LpNormalization(keras.layers.Layer):
         epsilon=1e-3,
         center=True,
         scale=True,
-        centered=False,
+        norm_after_centering=False,
         beta_initializer="zeros",
         gamma_initializer="ones",
         moving_mean_initializer="zeros",
@@ -121,7 +121,7 @@ class LpNormalization(keras.layers.Layer):
         self.epsilon = check_real("epsilon", epsilon, low=0, open_low=True)
         self.center = center
         self.scale = scale
-        self.centered = centered
+        self.norm_after_centering = norm_after_centering
         self.synchronized = bool(synchronized)
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
@@ -181,7 +181,7 @@ class LpNormalization(keras.layers.Layer):
         """Normalizes `inputs`; see the class for the arguments."""
         check_mask(mask, inputs)
         axis = self._channel_axis
-        x = with_digits_for_statistics(inputs)
+        x = upcast_half(inputs)
         if training and self.trainable:
             if mask is not None:
                 mask = ops.expand_dims(ops.cast(mask, x.dtype), -1)
@@ -198,15 +198,19 @@ class LpNormalization(keras.layers.Layer):
         shift = -mean * scale
         if self.center:
             shift = shift + ops.cast(self.beta, x.dtype)
-        outputs = x * spread(scale, x, axis) + spread(shift, x, axis)
+        outputs = x * broadcast_channels(scale, x, axis) + broadcast_channels(
+            shift, x, axis
+        )
         return ops.cast(outputs, self.compute_dtype)
 
     def _statistics(self, x, mask):
         axis = self._channel_axis
-        if self.centered and self.p == 2:
+        if self.norm_after_centering and self.p == 2:
             return moments_per_channel(x, axis, mask, self.synchronized)
         mean = mean_per_channel(x, axis, mask, self.synchronized)
-        measured = x - spread(mean, x, axis) if self.centered else x
+        measured = (
+            x - broadcast_channels(mean, x, axis) if self.norm_after_centering else x
+        )
         return mean, self._norm_squared(measured, mask)
 
     def _norm_squared(self, x, mask):
@@ -222,7 +226,7 @@ class LpNormalization(keras.layers.Layer):
         # not depend on what we divide by, so no gradient need flow through it.
         largest = max_abs_per_channel(ops.stop_gradient(x), *over)
         divisor = ops.where(largest > 0, largest, 1)
-        magnitude = ops.abs(x) / spread(divisor, x, self._channel_axis)
+        magnitude = ops.abs(x) / broadcast_channels(divisor, x, self._channel_axis)
         power_mean = mean_per_channel(ops.power(magnitude, self.p), *over)
         # The root has no finite slope at 0, where the norm is 0 whatever the root.
         power_mean = ops.where(largest > 0, power_mean, 1)
@@ -233,7 +237,7 @@ class LpNormalization(keras.layers.Layer):
             return moving * self.momentum + batch * (1.0 - self.momentum)
 
         self.moving_mean.assign(moved(self.moving_mean, mean))
-        if self.p == 2 and self.centered:
+        if self.p == 2 and self.norm_after_centering:
             self.moving_norm.assign(
                 ops.sqrt(moved(ops.square(self.moving_norm), norm_squared))
             )
@@ -254,7 +258,7 @@ class LpNormalization(keras.layers.Layer):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "centered": self.centered,
+            "norm_after_centering": self.norm_after_centering,
             "synchronized": self.synchronized,
             "beta_initializer": initializers.serialize(self.beta_initializer),
             "gamma_initializer": initializers.serialize(self.gamma_initializer),

@@ -4,7 +4,7 @@ import math
 
 from keras import ops, random
 
-from keras_bnsmooth.layers.channels import number_of_elements, spread
+from keras_bnsmooth.layers.channels import broadcast_channels, number_of_elements
 from keras_bnsmooth.layers.checks import check_real
 
 # Odd, so that w -> factor * w is one-to-one modulo 2**32. Chosen among random ones by
@@ -50,8 +50,8 @@ def add_noise(a, axis, *, n_mu, n_sigma, r_mu, r_sigma, seed):
     """
     channels = ops.shape(a)[axis]
     unit = ops.cast(random.uniform((2, channels), dtype="float32", seed=seed), a.dtype)
-    shift = spread((2 * unit[0] - 1) * n_mu, a, axis)
-    scale = spread(1 + unit[1] * (n_sigma - 1), a, axis)
+    shift = broadcast_channels((2 * unit[0] - 1) * n_mu, a, axis)
+    scale = broadcast_channels(1 + unit[1] * (n_sigma - 1), a, axis)
     if r_mu or r_sigma:
         normal, uniform = normal_and_uniform(
             ops.shape(a), a.dtype, stddev=r_sigma, half_width=r_mu, seed=seed

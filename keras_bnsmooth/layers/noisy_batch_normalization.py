@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from keras_bnsmooth.layers.channels import (
+    broadcast_channels,
     moments_per_channel,
-    spread,
-    with_digits_for_statistics,
+    upcast_half,
 )
 from keras_bnsmooth.layers.checks import (
     check_axis,
@@ -117,9 +117,9 @@ class NoisyBatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=False, mask=mask)
         if self.renorm or self.synchronized:
             outputs = super().call(inputs, training=True, mask=mask)
-            outputs = with_digits_for_statistics(outputs)
+            outputs = upcast_half(outputs)
         else:
-            outputs = self._normalize(with_digits_for_statistics(inputs), mask)
+            outputs = self._normalize(upcast_half(inputs), mask)
         outputs = add_noise(
             outputs,
             self._channel_axis,
@@ -153,7 +153,9 @@ class NoisyBatchNormalization(keras.layers.BatchNormalization):
         shift = -mean * scale
         if self.center:
             shift = shift + ops.cast(self.beta, x.dtype)
-        return x * spread(scale, x, axis) + spread(shift, x, axis)
+        return x * broadcast_channels(scale, x, axis) + broadcast_channels(
+            shift, x, axis
+        )
 
     def compute_output_shape(self, input_shape):
         """Returns `input_shape`."""

@@ -5,7 +5,7 @@ import numbers
 import keras
 
 from keras_bnsmooth.models.layer_seeds import layer_seeds
-from keras_bnsmooth.models.normalization import check_norm, normalize
+from keras_bnsmooth.models.norms import check_norm, normalize
 
 
 def dln(

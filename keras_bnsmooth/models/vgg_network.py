@@ -5,7 +5,7 @@ import numbers
 import keras
 
 from keras_bnsmooth.models.layer_seeds import layer_seeds
-from keras_bnsmooth.models.normalization import check_norm, has_statistics, normalize
+from keras_bnsmooth.models.norms import check_norm, has_statistics, normalize
 
 # Convolutions in each of the five blocks; a block ends in max-pooling.
 _BLOCKS = {
@@ -25,7 +25,7 @@ DEPTHS = tuple(_BLOCKS)
 
 def vgg(
     input_shape=(32, 32, 3),
-    num_classes=10,
+    classes=10,
     depth=16,
     width=64,
     norm="none",
@@ -43,7 +43,7 @@ def vgg(
 
     Args:
         input_shape: (height, width, channels) of an image, of any size from 1 x 1.
-        num_classes: Number of logits.
+        classes: Number of logits.
         depth: 11, 13, 16 or 19; 16 is the deepest that trains without normalization
             at learning rate 0.1.
         width: Filters of the first block; 64 is the full network.
@@ -56,7 +56,7 @@ def vgg(
 
     Returns:
         A `keras.Model` from images [batch, height, width, channels] to
-        logits [batch, num_classes]; compile it with a loss `from_logits=True`.
+        logits [batch, classes]; compile it with a loss `from_logits=True`.
 
     Raises:
         ValueError: An argument is not one of those above.
@@ -76,12 +76,12 @@ def vgg(
         raise ValueError(
             f"depth must be one of {', '.join(map(str, DEPTHS))}; received {depth}."
         )
-    for argument, value in (("width", width), ("num_classes", num_classes)):
+    for argument, value in (("width", width), ("classes", classes)):
         if not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(
                 f"{argument} must be a positive integer; received {value}."
             )
-    width, num_classes = int(width), int(num_classes)
+    width, classes = int(width), int(classes)
     seeds = iter(layer_seeds(seed, depth))
     use_bias = not has_statistics(norm)
 
@@ -118,7 +118,7 @@ def vgg(
         )(x)
         x = activate(x, layer_name, layer_seed)
     logits = keras.layers.Dense(
-        num_classes,
+        classes,
         kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
         name="logits",
     )(x)

@@ -12,7 +12,7 @@ from keras_bnsmooth.probes.arguments import check_built, to_tensors
 from keras_bnsmooth.probes.layer_list import unique_names, walk
 
 
-def activations(model, x, layers=None, units=None, seed=0):
+def activations(model, x, *, layers=None, units=None, seed=0):
     """Returns the outputs of one unit of each layer over a batch.
 
     In training mode, so that normalizations use the batch and noise is drawn, without
@@ -133,7 +133,7 @@ def _values(model, weights, state, x, names, units, seed):
         return [values for _, values in found]
 
     with _recording(layers) as recorded:
-        found = autodiff.on_each_share(model, values, x)
+        found = autodiff.run_on_replicas(model, values, x)
     return list(zip(chosen, found, strict=True))
 
 

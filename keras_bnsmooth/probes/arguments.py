@@ -68,7 +68,7 @@ def to_tensors(model, x, y=None, sample_weight=None):
         )
     if any(size == [0] for size in sizes.values()):
         raise ValueError("The batch has no samples.")
-    return autodiff.split(model, batch)
+    return autodiff.shard_batch(model, batch)
 
 
 def _samples(leaf):

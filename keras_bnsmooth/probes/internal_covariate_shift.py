@@ -42,6 +42,7 @@ def internal_covariate_shift(
     x,
     y,
     learning_rate=None,
+    *,
     sample_weight=None,
     weights=None,
     next_weights=None,
@@ -158,7 +159,7 @@ def as_weights(model, arrays, name="weights"):
 def _step(model, weights, state, batch, learning_rate, given_weights, next_weights):
     """Returns W(t), G at W(t), and W(t+1)."""
     weights = weights if given_weights is None else given_weights
-    _, gradient = autodiff.loss_and_gradient(model, weights, state, *batch)
+    _, gradient = autodiff.value_and_grad(model, weights, state, *batch)
     if next_weights is None:
         next_weights = [
             w - ops.cast(learning_rate, w.dtype) * g
@@ -203,11 +204,11 @@ def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
         # What follows the layers before i waits for the gradient of layer i - 2:
         # two passes at a time fill the cores where one has little to do in parallel,
         # and all at a time would need as much memory as there are layers.
-        waiting = autodiff.after(weights, computed[-2:][0])
+        waiting = autodiff.optimization_barrier(weights, computed[-2:][0])
         mixed = [
             next_weights[i] if i in before else waiting[i] for i in range(len(weights))
         ]
-        _, moved = autodiff.loss_and_gradient(
+        _, moved = autodiff.value_and_grad(
             model, mixed, state, *batch, with_respect_to=layer.positions
         )
         rows.append(products(layer, moved))
@@ -255,5 +256,5 @@ def _moved_products(
         ops.where(before[i], moved, w)
         for i, (w, moved) in enumerate(zip(weights, next_weights, strict=True))
     ]
-    _, moved = autodiff.loss_and_gradient(model, mixed, state, x, y, sample_weight)
+    _, moved = autodiff.value_and_grad(model, mixed, state, x, y, sample_weight)
     return _products(gradient, moved, accumulation_dtype(model.trainable_variables))

@@ -60,7 +60,7 @@ _SURELY_RESOLVED = 200_000
 
 
 def landscape(
-    model, x, y, step_sizes, sample_weight=None, direction="gradient", seed=0
+    model, x, y, step_sizes, *, sample_weight=None, direction="gradient", seed=0
 ):
     """Measures loss and gradient at weights moved along a direction.
 
@@ -158,7 +158,7 @@ def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
     """
     dtype = step_sizes.dtype
     batch = (x, y, sample_weight)
-    loss, gradient = autodiff.loss_and_gradient(model, weights, state, *batch)
+    loss, gradient = autodiff.value_and_grad(model, weights, state, *batch)
     squares = squared_norms(gradient, dtype)
     direction = gradient
     if random is not None:
@@ -173,8 +173,8 @@ def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
 
     def at(step_size):
         # The moved weights have no name here, which would hold their memory.
-        loss, g = autodiff.loss_and_gradient(model, moved(step_size), state, *batch)
+        loss, g = autodiff.value_and_grad(model, moved(step_size), state, *batch)
         loss = ops.reshape(ops.cast(loss, dtype), (1,))
         return ops.concatenate([loss, squared_norms(differences(g, gradient), dtype)])
 
-    return loss, squares, autodiff.map_in_order(at, step_sizes)
+    return loss, squares, autodiff.sequential_map(at, step_sizes)

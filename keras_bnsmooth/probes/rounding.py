@@ -71,16 +71,16 @@ def _signs(generator, shape):
 
 def _noise(model, weights, state, x, y, sample_weight, draws, unit):
     dtype = accumulation_dtype(model.trainable_variables)
-    _, gradient = autodiff.loss_and_gradient(model, weights, state, x, y, sample_weight)
+    _, gradient = autodiff.value_and_grad(model, weights, state, x, y, sample_weight)
     squares = []
     for signs in draws:
         moved = [
             w + w * ops.cast(unit, w.dtype) * ops.cast(sign, w.dtype)
             for w, sign in zip(weights, signs, strict=True)
         ]
-        _, g = autodiff.loss_and_gradient(
+        _, g = autodiff.value_and_grad(
             model,
-            autodiff.after(moved, squares or gradient),
+            autodiff.optimization_barrier(moved, squares or gradient),
             state,
             x,
             y,

@@ -6,13 +6,13 @@ and "-Infinity", which `read` and `pandas.read_json(path, lines=True)` both turn
 back into floats.
 """
 
+import contextlib
 import json
 import math
 import os
+from pathlib import Path
 
 import numpy as np
-
-from keras_bnsmooth.records.replacing import replacing
 
 _NON_FINITE = {
     "NaN": math.nan,
@@ -94,7 +94,7 @@ def truncate(path, step):
     if not os.path.exists(path):
         return
     kept = [row for row in read(path) if row["step"] <= step]
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("".join(dumps(row) + "\n" for row in kept))
 
 
@@ -125,3 +125,24 @@ def _decode(value):
     if isinstance(value, str):
         return _NON_FINITE.get(value, value)
     return value
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """Yields a path to write to, which replaces `path` once the block is done.
+
+    A reader sees the old file or the new one, also after a crash. Where the block
+    fails, the old one stays. The yielded path has the ending of `path`.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name("partial-" + path.name)
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

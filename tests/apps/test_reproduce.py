@@ -1,10 +1,10 @@
 import pytest
 
+from apps.claims import REDUCTIONS
 from apps.presets import PRESETS
-from keras_bnsmooth.claims import REDUCTIONS
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import error_of, run_app
-from tests.run_directories import write_run
+from tests.apps.run_directories import write_run
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def test_gradient_equals_finite_differences_of_the_loss():
     # Other backends of Keras take means in single precision.
     double = keras.backend.backend() == "tensorflow"
     step, rtol = (1e-6, 1e-6) if double else (1e-2, 1e-2)
-    function = autodiff.compiled(model, autodiff.loss_and_gradient)
+    function = autodiff.compiled(model, autodiff.value_and_grad)
     loss, gradient = function(*map(keras.ops.convert_to_tensor, (x, y)))
     np.testing.assert_allclose(loss, model.evaluate(x, y, verbose=0), rtol=1e-6)
     for variable, g in zip(model.trainable_variables, gradient, strict=True):
@@ -43,10 +43,10 @@ def test_gradient_equals_finite_differences_of_the_loss():
 def test_single_weights_by_position():
     model, x, y = build()
     batch = [keras.ops.convert_to_tensor(a.astype("float32")) for a in (x, y)]
-    _, everything = autodiff.compiled(model, autodiff.loss_and_gradient)(*batch)
+    _, everything = autodiff.compiled(model, autodiff.value_and_grad)(*batch)
 
     def some(model, weights, state, x, y):
-        return autodiff.loss_and_gradient(
+        return autodiff.value_and_grad(
             model, weights, state, x, y, with_respect_to=[3, 0]
         )
 
@@ -57,7 +57,7 @@ def test_single_weights_by_position():
 
 def test_map_in_order_stacks():
     values = keras.ops.convert_to_tensor([1.0, 2.0, 3.0])
-    mapped = autodiff.map_in_order(lambda v: keras.ops.stack([v, v * v]), values)
+    mapped = autodiff.sequential_map(lambda v: keras.ops.stack([v, v * v]), values)
     np.testing.assert_array_equal(mapped, [[1, 1], [2, 4], [3, 9]])
 
 
@@ -66,7 +66,7 @@ def test_map_in_order_stacks():
 )
 def test_the_theory_is_refused_in_one_line():
     with pytest.raises(ImportError, match="set it to 'tensorflow'"):
-        importlib.import_module("keras_bnsmooth.theory")
+        importlib.import_module("apps.theory")
 
 
 def test_other_backends_are_refused_in_one_line(monkeypatch):

@@ -25,13 +25,13 @@ LAYERS = {
     "l1": lambda: LpNormalization(p=1),
     "l2": lambda: LpNormalization(p=2),
     "linf": lambda: LpNormalization(p=np.inf),
-    "l3_centered": lambda: LpNormalization(p=3, centered=True),
+    "l3_centered": lambda: LpNormalization(p=3, norm_after_centering=True),
 }
 
 
 def build(network, norm):
     if network == "vgg":
-        model = models.vgg((8, 8, 3), num_classes=4, depth=11, width=2, norm=norm)
+        model = models.vgg((8, 8, 3), classes=4, depth=11, width=2, norm=norm)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     else:
         model = models.dln(depth=6, dim=5, norm=norm)
@@ -109,7 +109,7 @@ def measure_layer(name):
     model = keras.Model(inputs, LAYERS[name]()(Constant(x)(inputs)))
     model.compile("sgd", lambda y, outputs: keras.ops.sum(y * outputs))
     batch = [keras.ops.convert_to_tensor(a) for a in (np.zeros_like(x), upstream)]
-    _, gradient = autodiff.compiled(model, autodiff.loss_and_gradient)(*batch)
+    _, gradient = autodiff.compiled(model, autodiff.value_and_grad)(*batch)
     outputs = keras.ops.convert_to_numpy(model(batch[0], training=True))
     gradient = keras.ops.convert_to_numpy(gradient[0])
     return {f"layer/{name}/outputs": outputs, f"layer/{name}/input_gradient": gradient}

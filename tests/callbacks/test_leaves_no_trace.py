@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from keras_bnsmooth.callbacks import ActivationProbe, ICSProbe, LandscapeProbe
-from keras_bnsmooth.models.normalization import NORMS, normalize
+from keras_bnsmooth.models.norms import NORMS, normalize
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(56, 6, 6, 2)).astype("float32")
@@ -62,11 +62,11 @@ def check_same(one, other):
     np.testing.assert_array_equal(numpy[1], other_numpy[1])
 
 
-def all_probes(workdir, batch=BATCH, **arguments):
+def all_probes(log_dir, batch=BATCH, **arguments):
     return [
-        LandscapeProbe(batch, every=3, workdir=workdir),
-        ICSProbe(batch, every=[0, 5, 7], workdir=workdir, **arguments),
-        ActivationProbe(batch, every=4, workdir=workdir, successive=True),
+        LandscapeProbe(batch, every=3, log_dir=log_dir),
+        ICSProbe(batch, every=[0, 5, 7], log_dir=log_dir, **arguments),
+        ActivationProbe(batch, every=4, log_dir=log_dir, successive=True),
         LandscapeProbe(batch, every=7, direction="random"),
     ]
 

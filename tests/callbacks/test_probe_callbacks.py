@@ -47,9 +47,9 @@ def fit(model, callbacks, epochs=1, **arguments):
     model.fit(X, Y, epochs=epochs, callbacks=callbacks, **arguments)
 
 
-def points(workdir):
+def points(log_dir):
     """Steps of the points of TensorBoard's curves, by tag."""
-    (folder,) = [path for path in workdir.iterdir() if path.is_dir()]
+    (folder,) = [path for path in log_dir.iterdir() if path.is_dir()]
     events = EventAccumulator(str(folder)).Reload()
     return {
         tag: [event.step for event in events.Tensors(tag)]
@@ -209,7 +209,7 @@ def test_class_weights_are_those_of_fit():
 
 def test_record_is_readable_with_nan_and_infinity(tmp_path):
     probe = LandscapeProbe(
-        lambda step: (X, Y * (1e25 if step == 5 else 1)), every=5, workdir=tmp_path
+        lambda step: (X, Y * (1e25 if step == 5 else 1)), every=5, log_dir=tmp_path
     )
     fit(build(), [probe])
     (first, second) = json_lines.read(tmp_path / "landscape.jsonl")
@@ -229,9 +229,9 @@ def test_record_is_readable_with_nan_and_infinity(tmp_path):
 def test_a_run_that_goes_on_has_the_record_of_one_that_never_stopped(
     probe, steps_per_execution, tmp_path
 ):
-    def run(workdir, epochs, model=None, **arguments):
+    def run(log_dir, epochs, model=None, **arguments):
         model = model or build(steps_per_execution=steps_per_execution)
-        callback = probe(lambda step: (X + step / 10, Y), every=3, workdir=workdir)
+        callback = probe(lambda step: (X + step / 10, Y), every=3, log_dir=log_dir)
         fit(model, [callback], epochs=epochs, **arguments)
         return model, callback
 
@@ -255,17 +255,17 @@ def test_a_run_that_goes_on_has_the_record_of_one_that_never_stopped(
 
 
 def test_another_run_in_the_same_directory_is_not_overwritten(tmp_path):
-    fit(build(), [LandscapeProbe(BATCH, every=5, workdir=tmp_path)])
+    fit(build(), [LandscapeProbe(BATCH, every=5, log_dir=tmp_path)])
     before = (tmp_path / "landscape.jsonl").read_text()
     with pytest.raises(ValueError, match="already holds a run up to step 5"):
-        fit(build(), [LandscapeProbe(BATCH, every=5, workdir=tmp_path)])
+        fit(build(), [LandscapeProbe(BATCH, every=5, log_dir=tmp_path)])
     assert (tmp_path / "landscape.jsonl").read_text() == before
 
 
 def test_a_first_row_that_another_model_left_is_measured_again(tmp_path):
-    other = LandscapeProbe(BATCH, every=[0], workdir=tmp_path)
+    other = LandscapeProbe(BATCH, every=[0], log_dir=tmp_path)
     fit(build(norm=True), [other])
-    probe = LandscapeProbe(BATCH, every=[0], workdir=tmp_path)
+    probe = LandscapeProbe(BATCH, every=[0], log_dir=tmp_path)
     fit(build(), [probe])
     assert probe.history["loss"] != other.history["loss"]
     (row,) = json_lines.read(tmp_path / "landscape.jsonl")
@@ -276,9 +276,9 @@ def test_two_records_in_one_directory(tmp_path):
     fit(
         build(),
         [
-            LandscapeProbe(BATCH, every=5, workdir=tmp_path),
+            LandscapeProbe(BATCH, every=5, log_dir=tmp_path),
             LandscapeProbe(
-                BATCH, every=5, workdir=tmp_path, direction="random", name="random"
+                BATCH, every=5, log_dir=tmp_path, direction="random", name="random"
             ),
         ],
     )

@@ -44,9 +44,9 @@ def run(logdir, name, seed):
         ]
     )
     model.compile(keras.optimizers.SGD(0.2), "mse")
-    workdir = logdir / name
+    log_dir = logdir / name
     callbacks = [
-        probe((x, y), every=2, workdir=workdir)
+        probe((x, y), every=2, log_dir=log_dir)
         for probe in (LandscapeProbe, ICSProbe, ActivationProbe)
     ]
     model.fit(x, y, batch_size=8, epochs=5, verbose=0, callbacks=callbacks)

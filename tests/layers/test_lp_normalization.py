@@ -25,7 +25,7 @@ def layer_with_weights(rng, channels, **arguments):
 @pytest.mark.parametrize("p", NORMS)
 def test_training_and_inference_follow_the_definition(p, centered, rng):
     layer, gamma, beta = layer_with_weights(
-        rng, 2, p=p, centered=centered, momentum=0.7, epsilon=0.01
+        rng, 2, p=p, norm_after_centering=centered, momentum=0.7, epsilon=0.01
     )
     layer.build(SHAPE)
     layer.gamma.assign(gamma)
@@ -54,7 +54,7 @@ def test_training_and_inference_follow_the_definition(p, centered, rng):
 @pytest.mark.parametrize("p", NORMS)
 @pytest.mark.parametrize("shape", [(7, 3), SHAPE])
 def test_gradient_agrees_with_finite_differences(shape, p, centered, rng, gradient):
-    layer = LpNormalization(p, centered=centered, dtype="float64")
+    layer = LpNormalization(p, norm_after_centering=centered, dtype="float64")
     x, upstream = rng.normal(1, 2, shape), rng.normal(size=shape)
     found = gradient(lambda x: layer(x, training=True), x, upstream)
 
@@ -107,7 +107,9 @@ def test_any_rank_from_two_up(rank, p, rng):
 def test_mask_selects_the_positions_that_count(p, centered, rng):
     x = rng.normal(1, 2, (6, 5, 3))
     mask = rng.random((6, 5)) < 0.6
-    layer = LpNormalization(p, centered=centered, momentum=0.0, dtype="float64")
+    layer = LpNormalization(
+        p, norm_after_centering=centered, momentum=0.0, dtype="float64"
+    )
     mean, norm = reference.statistics(x, p, centered, mask)
     expected = reference.normalize(x, mean, norm, layer.epsilon)
     np.testing.assert_allclose(to_numpy(layer(x, training=True, mask=mask)), expected)
@@ -135,7 +137,7 @@ def test_mask_comes_from_the_layer_before(rng):
 @pytest.mark.parametrize("shape", [(8, 3), (4, 3, 5, 3)])
 @pytest.mark.parametrize("masked", [False, True])
 def test_centered_two_norm_is_batch_normalization(shape, masked, rng, gradient):
-    ours = LpNormalization(2, centered=True)
+    ours = LpNormalization(2, norm_after_centering=True)
     theirs = keras.layers.BatchNormalization()
     mask = rng.random(shape[:-1]) < 0.7 if masked else None
     for _ in range(3):
@@ -199,7 +201,7 @@ def test_degenerate_inputs_give_finite_numbers(
         "huge": rng.normal(size=(4, 3, 2)) * 1e15,
         "tiny": rng.normal(size=(4, 3, 2)) * 1e-30,
     }[kind].astype("float32")
-    layer = LpNormalization(p, centered=centered)
+    layer = LpNormalization(p, norm_after_centering=centered)
     upstream = rng.normal(size=x.shape).astype("float32")
     assert np.isfinite(to_numpy(layer(x, training=training))).all()
     found = gradient(lambda x: layer(x, training=training), x, upstream)
@@ -294,7 +296,9 @@ def test_save_and_load_without_custom_objects(p, rng, tmp_path):
     model = keras.Sequential(
         [
             keras.Input((4, 3)),
-            LpNormalization(p, axis=1, momentum=0.5, epsilon=0.1, centered=True),
+            LpNormalization(
+                p, axis=1, momentum=0.5, epsilon=0.1, norm_after_centering=True
+            ),
         ]
     )
     model(x, training=True)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bnsmooth.data import linear_teacher
+from apps.data import linear_teacher
 from keras_bnsmooth.models import NORMS, SquaredError, dln
 from keras_bnsmooth.models.squared_error import REDUCTIONS
 

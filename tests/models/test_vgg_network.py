@@ -27,7 +27,7 @@ def test_the_full_network_has_the_known_number_of_weights():
 @pytest.mark.parametrize("norm", NORMS)
 def test_every_norm_trains_a_step_on_small_and_large_images(norm):
     for shape in ((8, 8, 1), (32, 32, 3)):
-        model = vgg(shape, num_classes=3, depth=11, width=1, norm=norm, seed=0)
+        model = vgg(shape, classes=3, depth=11, width=1, norm=norm, seed=0)
         model.compile(
             "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         )
@@ -71,7 +71,7 @@ def test_images_have_their_channels_last_whatever_the_default_of_keras():
 
 
 def test_sizes_may_be_integers_of_numpy(tmp_path):
-    model = vgg(depth=11, width=np.int64(2), num_classes=np.int32(3))
+    model = vgg(depth=11, width=np.int64(2), classes=np.int32(3))
     model.save(tmp_path / "model.keras")
     assert model.output_shape == (None, 3)
 
@@ -88,7 +88,7 @@ def test_synchronized_normalizations_are_made_on_every_backend(norm):
         ({"norm": "l3"}, "norm must be one of none, bn, .* received 'l3'"),
         ({"depth": 12}, "depth must be one of 11, 13, 16, 19; received 12"),
         ({"width": 0}, "width must be a positive integer; received 0"),
-        ({"num_classes": -1}, "num_classes must be a positive integer; received -1"),
+        ({"classes": -1}, "classes must be a positive integer; received -1"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -18,7 +18,7 @@ def restored(model):
             variable.assign(value)
 
 
-def loss_and_gradient(model, weights, x, y, sample_weight=None):
+def value_and_grad(model, weights, x, y, sample_weight=None):
     """Loss and gradient at `weights`, with the draws that are next in line."""
     differentiate = {
         "tensorflow": _differentiate_on_tensorflow,
@@ -92,14 +92,14 @@ def norm(arrays):
 def landscape(model, x, y, step_sizes, sample_weight=None, direction=None):
     """Returns loss, gradient norm, losses, gradient distances and beta."""
     weights = [np.array(v.numpy()) for v in model.trainable_variables]
-    loss, g = loss_and_gradient(model, weights, x, y, sample_weight)
+    loss, g = value_and_grad(model, weights, x, y, sample_weight)
     direction = g if direction is None else [norm(g) * d for d in direction]
     losses, distances = [], []
     for s in step_sizes:
         moved = [
             (w - s * d).astype(w.dtype) for w, d in zip(weights, direction, strict=True)
         ]
-        moved_loss, moved_g = loss_and_gradient(model, moved, x, y, sample_weight)
+        moved_loss, moved_g = value_and_grad(model, moved, x, y, sample_weight)
         losses.append(moved_loss)
         distances.append(norm([a - b for a, b in zip(moved_g, g, strict=True)]))
     beta = max(d / (s * norm(g)) for d, s in zip(distances, step_sizes, strict=True))
@@ -109,13 +109,13 @@ def landscape(model, x, y, step_sizes, sample_weight=None, direction=None):
 def internal_covariate_shift(model, groups, x, y, learning_rate, sample_weight=None):
     """Returns l2 [L] and cosine [L] for groups of positions of weights, in order."""
     weights = [np.array(v.numpy()) for v in model.trainable_variables]
-    _, g = loss_and_gradient(model, weights, x, y, sample_weight)
+    _, g = value_and_grad(model, weights, x, y, sample_weight)
     moved = [w - learning_rate * d for w, d in zip(weights, g, strict=True)]
     l2, cosine = [], []
     for number, group in enumerate(groups):
         before = {position for earlier in groups[:number] for position in earlier}
         mixed = [moved[i] if i in before else w for i, w in enumerate(weights)]
-        _, g_mixed = loss_and_gradient(model, mixed, x, y, sample_weight)
+        _, g_mixed = value_and_grad(model, mixed, x, y, sample_weight)
         a = np.concatenate([g[i].ravel() for i in group])
         b = np.concatenate([g_mixed[i].ravel() for i in group])
         l2.append(norm([a - b]))

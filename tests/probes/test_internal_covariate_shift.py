@@ -77,7 +77,7 @@ def test_given_weights_equal_the_virtual_step():
     model, (x, y) = example_models.bn_cnn()
     expected = probes.internal_covariate_shift(model, x, y, 0.1)
     weights = [np.array(v.numpy()) for v in model.trainable_variables]
-    _, g = reference.loss_and_gradient(model, weights, x, y)
+    _, g = reference.value_and_grad(model, weights, x, y)
     next_weights = [w - 0.1 * d for w, d in zip(weights, g, strict=True)]
     r = probes.internal_covariate_shift(model, x, y, next_weights=next_weights)
     np.testing.assert_allclose(r.l2, expected.l2, rtol=1e-3)

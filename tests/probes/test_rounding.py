@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from apps.data import linear_teacher
 from keras_bnsmooth import probes
-from keras_bnsmooth.data import linear_teacher
 from keras_bnsmooth.models import dln
 
 LEARNING_RATE = 1e-6

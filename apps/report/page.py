@@ -1,0 +1,122 @@
+"""The report as one self-contained HTML page."""
+
+import base64
+import dataclasses
+from pathlib import Path
+
+import jinja2
+
+from apps.report import ledger
+from keras_bnsmooth.records.json_lines import atomic_write
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnFigure:
+    """A figure of the report.
+
+    Attributes:
+        name: Such as `"Figure 4"`.
+        title: What it shows, in a few words.
+        caption: One paragraph.
+        path: Of the PNG, or None if it could not be drawn.
+        problem: Why it could not be drawn, and what to do.
+    """
+
+    name: str
+    title: str
+    caption: str
+    path: Path | None
+    problem: str = ""
+
+    @property
+    def image(self):
+        """The picture as a data URL, so that the page needs no other file."""
+        encoded = base64.b64encode(self.path.read_bytes()).decode()
+        return f"data:image/png;base64,{encoded}"
+
+
+def write_page(path, *, title, command, runs, judgements, figures, theorems=None):
+    """Writes the report.
+
+    Args:
+        path: Of the HTML file.
+        title: Of the page.
+        command: The command that makes this page.
+        runs: The `RunSet`.
+        judgements: List of `Judgement`.
+        figures: List of `DrawnFigure`.
+        theorems: What `read_theorems` returned.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("apps.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html").render(
+        title=title,
+        command=command,
+        runs=[_run_row(run) for run in runs.runs],
+        problems=runs.problems,
+        made_on=_made_on(runs.runs),
+        groups=_groups(judgements),
+        counts=ledger.counts(judgements),
+        signs=ledger.SIGNS,
+        hanging=ledger.hanging_on_reduction(judgements),
+        reduction_words=ledger.REDUCTION_WORDS,
+        value_text=ledger.value_text,
+        figures=figures,
+        theorems=theorems,
+    )
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _groups(judgements):
+    """[(title, judgements)], by network."""
+    titles = {"vgg": "VGG", "dln": "Deep linear network"}
+    return [
+        (title, [one for one in judgements if one.claim.network == network])
+        for network, title in titles.items()
+    ]
+
+
+def _run_row(run):
+    """What the table of runs says of one."""
+    result = run.result
+    if run.diverged:
+        end = f"diverged at step {result.get('step', 0):,}"
+    elif "test_accuracy" in result:
+        end = f"test accuracy {result['test_accuracy']:.3f}"
+    else:
+        error = run.record("metrics")["squared_error"][-1]
+        end = f"squared error {ledger.number(error)}"
+    return {
+        "name": run.name,
+        "end": end,
+        "steps": run.steps,
+        "command": run.config.get("command", ""),
+        "revision": (run.config.get("revision") or "unknown")[:10],
+    }
+
+
+def _made_on(runs):
+    """Distinct data sets, devices, backends and versions of the runs."""
+
+    def distinct(values):
+        return list(dict.fromkeys(value for value in values if value))
+
+    return {
+        "data": distinct(run.config.get("provenance") for run in runs),
+        "devices": distinct(run.config.get("device") for run in runs),
+        "versions": distinct(
+            ", ".join(
+                f"{k} {v}" for k, v in run.config.get("versions", {}).items() if v
+            )
+            for run in runs
+        ),
+    }

@@ -1,0 +1,3 @@
+"""Figures of what the probes recorded."""
+
+__all__: list[str] = []

@@ -1,0 +1,25 @@
+from tests.apps.figures.run_directories import paper_figure, texts
+
+
+def test_panels_name_layer_and_unit_after_the_normalization(runs):
+    figure = paper_figure(14).draw(runs)
+    assert len(figure.axes) == 2 * 5
+    titles = [axes.get_title() for axes in figure.axes]
+    # Layers one and two of three; their units are the places in the record.
+    assert titles[0] == "standard\none, unit 0"
+    assert titles[1] == "BN\none_bn, unit 1"
+    assert titles[9] == "$\\ell_\\infty$\ntwo_linf, unit 3"
+
+
+def test_the_dln_has_a_row_for_each_reduction_and_norm(runs):
+    figure = paper_figure(8).draw(runs)
+    assert [axes.get_title().split("\n")[0] for axes in figure.axes] == 2 * (
+        2 * ["standard"] + 2 * ["BN"]
+    )
+    assert "averaged over outputs" in texts(figure)
+
+
+def test_the_caption_says_what_a_ridge_is(runs):
+    caption = paper_figure(14).caption(runs)
+    assert "random unit" in caption
+    assert "pictures of nothing" in caption

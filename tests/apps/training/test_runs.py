@@ -1,0 +1,120 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from apps.training.runs import Run, read_runs
+from tests.apps.run_directories import write_run
+
+
+def test_a_run_is_known_by_its_flags(tmp_path):
+    run = Run(write_run(tmp_path, "dln", "l1", seed=2, reduction="sum_sum"))
+    assert (run.network, run.norm, run.seed) == ("dln", "l1", 2)
+    assert (run.reduction, run.learning_rate, run.steps) == ("sum_sum", 1e-6, 100)
+
+
+def test_records_are_columns_with_nan_where_a_row_has_no_value(tmp_path):
+    metrics = Run(write_run(tmp_path)).record("metrics")
+    np.testing.assert_array_equal(metrics["step"], np.arange(10, 101, 10))
+    expected = [0.5 if step % 50 == 0 else np.nan for step in metrics["step"]]
+    np.testing.assert_array_equal(metrics["test_accuracy"], expected)
+    assert Run(write_run(tmp_path / "b")).record("landscape")["losses"].shape == (5, 4)
+
+
+def test_runs_are_selected_in_the_order_of_their_seeds(tmp_path):
+    for seed in (10, 2, 1):
+        write_run(tmp_path, seed=seed)
+    write_run(tmp_path, norm="l1")
+    write_run(tmp_path, learning_rate=0.5)
+    runs = read_runs(tmp_path)
+    assert runs.problems == []
+    assert [run.seed for run in runs.select("vgg", "bn")] == [1, 2, 10]
+    assert [run.seed for run in runs.select("vgg", "bn", learning_rate=0.5)] == [0]
+    assert runs.select("dln") == []
+
+
+def _remove(name):
+    return lambda run: (run / name).unlink()
+
+
+def _cut(name, keep):
+    def cut(run):
+        text = (run / name).read_text()
+        (run / name).write_text(text[: int(len(text) * keep)])
+
+    return cut
+
+
+def _mix_rows(run):
+    path = run / "landscape.jsonl"
+    path.write_text(path.read_text() * 2)
+
+
+def _empty(run):
+    for path in run.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (_empty, "there is no config.json"),
+        (_remove("config.json"), "there is no config.json"),
+        (_cut("config.json", 0.5), "config.json is cut off"),
+        (lambda run: (run / "config.json").write_text("[]"), "not that of a run"),
+        (lambda run: (run / "config.json").write_text("{}"), "not that of a run"),
+        (_remove("result.json"), "the run is not finished; `python -m apps.train_vgg"),
+        (_cut("result.json", 0.5), "result.json is cut off"),
+        (_remove("metrics.jsonl"), "metrics.jsonl is missing"),
+        (_remove("ics.jsonl"), "ics.jsonl is missing"),
+        (_cut("metrics.jsonl", 0), "metrics.jsonl is empty"),
+        (_cut("landscape.jsonl", 0.7), "landscape.jsonl ends at step 40 instead of 80"),
+        (_mix_rows, "landscape.jsonl holds rows of more than one run"),
+    ],
+)
+def test_what_is_not_a_whole_run_is_left_out_with_one_line(tmp_path, damage, line):
+    good = write_run(tmp_path, norm="l1")
+    bad = write_run(tmp_path, norm="bn")
+    damage(bad)
+    runs = read_runs(tmp_path)
+    assert [run.path for run in runs.runs] == [good]
+    (problem,) = runs.problems
+    assert problem.startswith(str(bad)) and line in problem and "\n" not in problem
+
+
+def test_a_run_of_other_flags_and_one_that_is_there_twice_are_left_out(tmp_path):
+    for norm in ("none", "bn", "l1"):
+        write_run(tmp_path, norm=norm)
+    other = write_run(tmp_path, norm="l2", width=16)
+    twice = shutil.copytree(tmp_path / "vgg__l1_0.1_0", tmp_path / "z")
+    runs = read_runs(tmp_path)
+    assert len(runs.runs) == 3
+    assert runs.problems == [
+        f"{other}: a run with --width=16 where most have 8.",
+        f"{twice}: the same run as {tmp_path / 'vgg__l1_0.1_0'}.",
+    ]
+
+
+def test_runs_of_older_and_newer_versions_belong_together(tmp_path):
+    for norm in ("none", "bn"):
+        write_run(tmp_path, norm=norm)
+    now = {"strategy": "none", "logical_cpus": 1, "synchronized": False}
+    write_run(tmp_path, norm="l1", **now)
+    write_run(tmp_path, norm="l2", **{**now, "strategy": "mirrored"})
+    runs = read_runs(tmp_path)
+    assert sorted(run.norm for run in runs.runs) == ["bn", "l1", "none"]
+    assert "--strategy=mirrored where most have none" in runs.problems[0]
+
+
+def test_a_diverged_run_may_end_early(tmp_path):
+    run = write_run(
+        tmp_path, rows={"metrics": lambda step, row: row if step < 40 else None}
+    )
+    (run / "result.json").write_text(json.dumps({"status": "diverged", "step": 40}))
+    assert Run(run).diverged
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(ValueError, match="is no folder of runs"):
+        read_runs(tmp_path / "no")

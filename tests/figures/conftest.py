@@ -1,9 +1,0 @@
-import pytest
-
-from tests.figures.run_directories import complete_set
-
-
-@pytest.fixture(scope="session")
-def runs(tmp_path_factory):
-    """Runs that every figure can be drawn from."""
-    return complete_set(tmp_path_factory.mktemp("runs"))

@@ -1,0 +1,56 @@
+import numpy as np
+from tensorboard.backend.event_processing.plugin_event_accumulator import (
+    EventAccumulator,
+)
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.util import tensor_util
+
+from keras_bnsmooth.records.tensorboard import EventFile
+
+
+def read(directory):
+    accumulator = EventAccumulator(str(directory))
+    accumulator.Reload()
+    return accumulator
+
+
+def points(accumulator, tag):
+    return [
+        (event.step, float(tensor_util.make_ndarray(event.tensor_proto)))
+        for event in accumulator.Tensors(tag)
+    ]
+
+
+def test_tensorboard_reads_scalars(tmp_path):
+    file = EventFile(tmp_path)
+    file.scalar("loss", 0.5, step=10)
+    file.scalar("loss", np.inf, step=20)
+    file.close()
+    assert points(read(tmp_path), "loss") == [(10, 0.5), (20, np.inf)]
+
+
+def test_points_that_a_resumed_run_writes_again_replace_the_old(tmp_path):
+    first = EventFile(tmp_path)
+    for step in (10, 20, 30):
+        first.scalar("loss", 1.0, step)
+    first.close()
+    second = EventFile(tmp_path, first_step=11)
+    second.scalar("loss", 2.0, step=20)
+    second.close()
+    assert points(read(tmp_path), "loss") == [(10, 1.0), (20, 2.0)]
+
+
+def test_tensorboard_reads_histograms_and_layouts(tmp_path):
+    layout = layout_pb2.Layout(category=[layout_pb2.Category(title="landscape")])
+    file = EventFile(tmp_path)
+    file.histogram("activation", counts=[1, 3], edges=[0.0, 0.5, 2.0], step=5)
+    file.layout(layout)
+    file.close()
+    accumulator = read(tmp_path)
+    (histogram,) = accumulator.Tensors("activation")
+    np.testing.assert_array_equal(
+        tensor_util.make_ndarray(histogram.tensor_proto), [[0, 0.5, 1], [0.5, 2, 3]]
+    )
+    (config,) = accumulator.Tensors("custom_scalars__config__")
+    written = tensor_util.make_ndarray(config.tensor_proto).item()
+    assert layout_pb2.Layout.FromString(written) == layout
