@@ -8,11 +8,7 @@ paper    both at full size, three seeds: for a GPU
 
 import dataclasses
 
-from apps.claims import REDUCTIONS
-
-VGG_NORMS = ("none", "bn", "noisy_bn", "noise", "l1", "l2", "linf")
-# The noise alone makes the DLN diverge at once, see BUILD.md.
-DLN_NORMS = ("none", "bn", "noisy_bn", "l1", "l2", "linf")
+from apps.settings import DLN_NORMS, REDUCTIONS, VGG_NORMS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,14 +8,11 @@ from apps.claims.claim import Claim, Judgement, Rule, judge
 from apps.claims.distributions import DISTRIBUTIONS
 from apps.claims.smoothness import SMOOTHNESS
 from apps.claims.training import TRAINING
+from apps.settings import REDUCTIONS
 
 CLAIMS = (*TRAINING, *DISTRIBUTIONS, *SMOOTHNESS)
 
-# The paper does not say how the squared error of the DLN is reduced, so claims about
-# it are judged under both of these.
-REDUCTIONS = ("sum_mean", "sum_sum")
-
-__all__ = ["CLAIMS", "REDUCTIONS", "Claim", "Judgement", "Rule", "judge", "judge_all"]
+__all__ = ["CLAIMS", "Claim", "Judgement", "Rule", "judge", "judge_all"]
 
 
 def judge_all(runs):

@@ -10,9 +10,6 @@ BORNE_OUT = "borne out"
 NOT_BORNE_OUT = "not borne out"
 UNDECIDED = "undecided"
 
-# The norms of section 3.3, which the paper speaks of together.
-LP_NORMS = ("l1", "l2", "linf")
-
 
 @dataclasses.dataclass(frozen=True)
 class Rule:

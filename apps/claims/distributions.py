@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from apps.claims.claim import LP_NORMS, Claim, Rule
+from apps.claims.claim import Claim, Rule
 from apps.claims.statistics import covariate_shift, distribution_shift
+from apps.settings import LP_NORMS
 
 
 def _shift_ratios(runs, norm, successive):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from apps.claims.claim import LP_NORMS, Claim, Rule
+from apps.claims.claim import Claim, Rule
 from apps.claims.statistics import (
     MEASURES,
     error_ratio_at_same_distance,
@@ -10,6 +10,7 @@ from apps.claims.statistics import (
     median_ratio,
     predictive_share,
 )
+from apps.settings import LP_NORMS
 
 _SMOOTHER = Rule(1.5, 1.0)
 _PANELS = dict(zip(MEASURES, "abc", strict=True))

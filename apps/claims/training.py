@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from apps.claims.claim import LP_NORMS, Claim, Rule
+from apps.claims.claim import Claim, Rule
 from apps.claims.statistics import at_the_end, over_training, steps_to_reach
+from apps.settings import LP_NORMS
 
 _CHANCE = 0.1
 

@@ -4,8 +4,8 @@ from apps.figures import captions
 from apps.figures.drawing import finish, new_figure
 from apps.figures.layers import linear_layers, of_layer, output_of, spread
 from apps.figures.ridges import draw_ridges
-from apps.figures.settings import DLN, VGG
 from apps.figures.styles import STYLES
+from apps.settings import DLN, VGG
 
 DLN_NORMS = ("none", "bn")
 VGG_NORMS = ("none", "bn", "l1", "l2", "linf")

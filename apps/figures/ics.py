@@ -9,8 +9,8 @@ from apps.figures.drawing import (
     over_steps,
 )
 from apps.figures.layers import linear_layers, of_layer, spread
-from apps.figures.settings import DLN, VGG
 from apps.figures.styles import STYLES
+from apps.settings import DLN, VGG
 
 NORMS = ("none", "bn")
 SETTINGS = (VGG, *DLN)

@@ -11,8 +11,8 @@ from apps.figures.drawing import (
     over_steps,
 )
 from apps.figures.layers import linear_layers, of_layer, output_of, spread
-from apps.figures.settings import VGG
 from apps.figures.styles import STYLES
+from apps.settings import VGG
 
 NORMS = ("none", "bn", "noisy_bn")
 _MOMENTS = ("mean", "variance")

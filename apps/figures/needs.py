@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from apps.figures.settings import Setting
+from apps.settings import Setting
 
 
 @dataclasses.dataclass(frozen=True)

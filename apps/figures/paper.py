@@ -20,7 +20,7 @@ from apps.figures import (
     theory_diagram,
 )
 from apps.figures.needs import check, need
-from apps.figures.settings import DLN, VGG
+from apps.settings import DLN, VGG
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,8 @@ from apps.figures.drawing import (
     over_steps,
 )
 from apps.figures.seeds import measured
-from apps.figures.settings import DLN, VGG
 from apps.figures.styles import STYLES
+from apps.settings import DLN, VGG
 
 BASIC = ("none", "bn")
 NOISY = ("none", "bn", "noisy_bn")

@@ -5,8 +5,8 @@ import numpy as np
 from apps.figures import captions
 from apps.figures.drawing import finish, line_entries, new_figure, set_log
 from apps.figures.landscape import describe_unresolved, resolved
-from apps.figures.settings import DLN, VGG
 from apps.figures.styles import STYLES
+from apps.settings import DLN, VGG
 
 NORMS = ("none", "bn")
 SETTINGS = (VGG, *DLN)

@@ -3,14 +3,11 @@
 import numpy as np
 
 from apps.claims.claim import BORNE_OUT, NOT_BORNE_OUT, UNDECIDED
+from apps.settings import REDUCTIONS
 
 # Readable without colour.
 SIGNS = {BORNE_OUT: "✓", NOT_BORNE_OUT: "✗", UNDECIDED: "?"}
-REDUCTION_WORDS = {
-    None: "",
-    "sum_mean": "sum over samples, mean over outputs",
-    "sum_sum": "sum over samples and outputs",
-}
+REDUCTION_WORDS = {None: "", **REDUCTIONS}
 
 
 def value_text(judgement):

@@ -7,16 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from apps.settings import PROBES
 from apps.training.run_directory import all_flags
 from keras_bnsmooth.records import json_lines
-
-# The record of each probe, and the flag that says how often it was made.
-PROBES = {
-    "landscape": "probe_every",
-    "landscape_random": "random_probe_every",
-    "ics": "ics_every",
-    "activations": "activations_every",
-}
 
 # Flags that runs shown together may differ in, because they are what is compared.
 _COMPARED = ("norm", "seed", "learning_rate", "reduction")

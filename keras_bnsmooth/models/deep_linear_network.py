@@ -59,7 +59,5 @@ def dln(
             dtype=policy,
             name=f"linear{number}",
         )(x)
-        x = normalize(
-            x, norm, f"linear{number}_{norm}", layer_seed, policy, synchronized
-        )
+        x = normalize(x, norm, f"linear{number}", layer_seed, policy, synchronized)
     return keras.Model(inputs, x, name=name or f"dln{depth}_{norm}")

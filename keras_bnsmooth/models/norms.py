@@ -26,6 +26,11 @@ _WITHOUT_STATISTICS = ("none", "noise")
 NORMS = tuple(_LAYERS)
 
 
+def norm_layer_name(layer: str, norm: str) -> str:
+    """Returns the name of the normalization after a linear layer of that name."""
+    return f"{layer}_{norm}"
+
+
 def check_norm(norm):
     """Raises a ValueError where `norm` is not one of `NORMS`."""
     if norm not in NORMS:
@@ -37,12 +42,16 @@ def has_statistics(norm):
     return norm not in _WITHOUT_STATISTICS
 
 
-def normalize(x, norm, name, seed=None, dtype=None, synchronized=False):
-    """Applies the layer of `norm` to the Keras tensor `x`; `"none"` returns `x`."""
+def normalize(x, norm, layer, seed=None, dtype=None, synchronized=False):
+    """Applies `norm` to the Keras tensor `x`, the outputs of the layer named `layer`.
+
+    `"none"` returns `x`.
+    """
     if norm == "none":
         return x
     arguments = {"seed": seed} if norm in _NOISY else {}
     if has_statistics(norm) and keras.backend.backend() == "tensorflow":
         # On JAX they are over all replicas always; Keras' own layer refuses it there.
         arguments["synchronized"] = synchronized
+    name = norm_layer_name(layer, norm)
     return _LAYERS[norm](name=name, dtype=dtype, **arguments)(x)

@@ -86,7 +86,7 @@ def vgg(
     use_bias = not has_statistics(norm)
 
     def activate(x, layer_name, layer_seed):
-        x = normalize(x, norm, f"{layer_name}_{norm}", layer_seed, None, synchronized)
+        x = normalize(x, norm, layer_name, layer_seed, None, synchronized)
         return keras.layers.ReLU(name=f"{layer_name}_relu")(x)
 
     inputs = x = keras.Input(input_shape, name="image")

@@ -1,5 +1,5 @@
 from apps.figures import captions
-from apps.figures.settings import DLN, VGG
+from apps.settings import DLN, VGG
 from apps.training.runs import RunSet
 from tests.apps.figures.run_directories import dln_run, vgg_run
 

@@ -1,0 +1,82 @@
+"""The vocabulary of the paper's experiments: networks, norms, reductions, records.
+
+Whatever tells the paper's runs apart is named here, once.
+"""
+
+import dataclasses
+
+from keras_bnsmooth.models.norms import NORMS
+
+NETWORKS = ("vgg", "dln")
+
+VGG_NORMS = NORMS
+# Noise alone makes the DLN diverge within 100 steps, see BUILD.md.
+DLN_NORMS = tuple(norm for norm in NORMS if norm != "noise")
+# The norms of section 3.3.
+LP_NORMS = ("l1", "l2", "linf")
+
+# How the DLN's squared error is reduced. The paper does not say, and its results
+# depend on it.
+REDUCTIONS = {
+    "sum_mean": "sum over samples, mean over outputs",
+    "sum_sum": "sum over samples and outputs",
+}
+
+# The record of each probe, and the flag that sets how often it is taken.
+PROBES = {
+    "landscape": "probe_every",
+    "landscape_random": "random_probe_every",
+    "ics": "ics_every",
+    "activations": "activations_every",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A network and how its loss is reduced.
+
+    Attributes:
+        network: One of `NETWORKS`.
+        reduction: One of `REDUCTIONS` for the DLN, else None.
+        title: Heading of its panels.
+        loss: Label of the loss axis.
+        learning_rate: None takes the one that most runs have.
+    """
+
+    network: str
+    reduction: str | None
+    title: str
+    loss: str
+    learning_rate: float | None = None
+
+    def runs(self, runs, norm, record="metrics"):
+        """Returns the runs of a norm that have the record, in the order of seeds.
+
+        Args:
+            runs: A `RunSet`.
+            norm: Normalization.
+            record: Its name.
+        """
+        selected = runs.select(
+            self.network,
+            norm,
+            reduction=self.reduction,
+            learning_rate=self.learning_rate,
+        )
+        return [run for run in selected if run.has(record)]
+
+    def records(self, runs, norm, record):
+        """Returns the record of each of these runs, as `Run.record` does."""
+        return [run.record(record) for run in self.runs(runs, norm, record)]
+
+
+VGG = Setting("vgg", None, "VGG", "loss")
+DLN = tuple(
+    Setting(
+        "dln",
+        reduction,
+        f"DLN, squared error: {words}",
+        f"squared error ({reduction.replace('_', ', ')})",
+    )
+    for reduction, words in REDUCTIONS.items()
+)
