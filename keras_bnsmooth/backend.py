@@ -1,7 +1,7 @@
-"""The backend that Keras will take, checked before Keras is imported.
+"""Checks the backend that Keras will use before Keras is imported.
 
-Keras imports its backend with itself, and where that is not installed it fails in
-the middle of its own modules, with a traceback that names no remedy.
+Keras imports its backend along with itself. If the backend is not installed, that fails
+deep inside Keras with a traceback that names no remedy.
 """
 
 import importlib.util
@@ -10,16 +10,15 @@ import os
 import sys
 from pathlib import Path
 
-# Each is also the name of the extra of this package that installs it.
+# Each is also the name of the extra that installs it.
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def check():
-    """Checks that the backend which Keras will take is installed; imports nothing.
+def check() -> None:
+    """Checks that the backend that Keras will use is installed, without importing it.
 
     Raises:
-        ImportError: It is not, or is one that cannot train; the message is a line
-            that says what to do.
+        ImportError: It is not installed, or cannot train; one line says what to do.
     """
     source, name = _chosen()
     installed = [backend for backend in BACKENDS if _is_installed(backend)]
@@ -42,17 +41,17 @@ def check():
     raise ImportError(f"{source} is {name!r}, {problem}; {' or '.join(remedies)}.")
 
 
-def process_index():
-    """Returns the number of this process among those that train one model, from 0.
+def process_index() -> int:
+    """Returns the index of this process among those that train one model.
 
-    Only JAX trains one model in several processes.
+    Always 0 except on JAX, where several processes can train one model.
     """
     jax = sys.modules.get("jax")
     return jax.process_index() if jax and jax.distributed.is_initialized() else 0
 
 
 def _chosen():
-    """Where the choice comes from, and the name, in the precedence of Keras."""
+    """Returns where the choice comes from and the name, with Keras' precedence."""
     name = os.environ.get("KERAS_BACKEND")
     if name:
         return "KERAS_BACKEND", name
@@ -61,7 +60,7 @@ def _chosen():
         try:
             return f"the backend in {file}", json.loads(file.read_text())["backend"]
         except (ValueError, KeyError):
-            pass  # Keras takes its default then.
+            pass  # Keras uses its default then.
     return "the default backend of Keras", "tensorflow"
 
 
@@ -74,5 +73,5 @@ def _keras_home():
 
 def _is_installed(package):
     spec = importlib.util.find_spec(package)
-    # A mere folder of that name, which Python takes for a namespace, has no origin.
+    # A plain folder of that name, which Python treats as a namespace, has no origin.
     return spec is not None and spec.origin is not None

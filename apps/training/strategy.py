@@ -8,7 +8,7 @@ from collections.abc import Callable
 import keras
 
 from apps.training import processes
-from keras_bnsmooth.autodiff.shares import check_divisible
+from keras_bnsmooth.autodiff.training_loss import check_divisible
 
 STRATEGIES = ("none", "mirrored", "data_parallel", "multi_worker_mirrored")
 

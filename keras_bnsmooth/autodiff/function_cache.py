@@ -1,33 +1,41 @@
-"""The compiled functions of a model, kept for the life of the model."""
+"""Compiled functions of a model, cached for the lifetime of the model."""
 
 import weakref
+from collections.abc import Callable
+from typing import Any
 
-# model -> (its compilation, {(function, options): compiled function}). The compiled
-# functions hold no reference to the model, which would keep it alive for ever.
-_compiled = weakref.WeakKeyDictionary()
+import keras
+
+from keras_bnsmooth import keras_model
+
+# model -> (what its functions were compiled for, {(function, options): compiled}).
+# Compiled functions hold no strong reference to the model, so it can be freed.
+_cache: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def cached(model, function, options, compile_function):
-    """Returns a function of a model as `compile_function` compiles it.
+def cached(
+    model: keras.Model,
+    function: Callable,
+    options: dict[str, Any],
+    compile_function: Callable,
+) -> Callable:
+    """Returns `function` of a model, compiled by `compile_function`.
 
-    It is compiled at the first call, and afresh once the model has been compiled
-    again or layers have been frozen or unfrozen.
+    Compiles on the first call, and again after the model is recompiled or layers are
+    frozen or unfrozen.
 
     Args:
         model: A built `keras.Model`.
         function: Takes the model and arrays.
-        options: Dict of further, hashable arguments of `function`.
-        compile_function: Takes the model and a function of arrays alone, which it
-            returns compiled. It may read the model, but must not keep it.
-
-    Returns:
-        What `compile_function` returned.
+        options: Further hashable arguments of `function`.
+        compile_function: Takes the model and a function of arrays alone, and returns
+            that function compiled. It may read the model but must not keep it.
     """
-    compilation = _compilation(model)
-    known, functions = _compiled.get(model, (None, None))
-    if known != compilation:
+    compiled_for = _compiled_for(model)
+    known, functions = _cache.get(model, (None, None))
+    if known != compiled_for:
         functions = {}
-        _compiled[model] = (compilation, functions)
+        _cache[model] = (compiled_for, functions)
     key = (function, tuple(sorted(options.items())))
     if key not in functions:
         reference = weakref.ref(model)
@@ -39,19 +47,13 @@ def cached(model, function, options, compile_function):
     return functions[key]
 
 
-def _compilation(model):
-    """What a compiled function depends on besides its arguments."""
+def _compiled_for(model):
+    """Everything but its arguments that a compiled function depends on."""
     return (
-        _compile_call(model),
+        keras_model.compile_token(model),
         bool(model.run_eagerly),
         getattr(getattr(model, "optimizer", None), "built", None),
         tuple(id(variable) for variable in model.trainable_variables),
-        # Normalizations act otherwise when frozen, also those without weights.
-        tuple(layer.trainable for layer in model._flatten_layers()),
+        # A frozen normalization behaves differently, even one without weights.
+        tuple(layer.trainable for layer in keras_model.flat_layers(model)),
     )
-
-
-def _compile_call(model):
-    """What stands for the last call of `model.compile`, or None if there was none."""
-    config = getattr(model, "_compile_config", None)
-    return None if config is None else weakref.ref(config)

@@ -1,7 +1,7 @@
-"""Differentiation and compilation on JAX; what each function does stands in tensorflow.
+"""JAX implementation of the `autodiff` interface.
 
-The variables of a model are arguments of what is compiled, never constants in it: in
-the middle of `fit` Keras keeps their values elsewhere and gives their memory away.
+A model's variables are arguments of compiled functions, never constants in them: during
+`fit`, Keras keeps their values elsewhere and donates their memory.
 """
 
 import weakref
@@ -12,16 +12,19 @@ import numpy as np
 from jax import numpy as jnp
 
 from keras_bnsmooth.autodiff.function_cache import cached
-from keras_bnsmooth.autodiff.shares import check_divisible
-from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
+from keras_bnsmooth.autodiff.training_loss import (
+    check_divisible,
+    loss_scale,
+    training_loss,
+)
 
 
 def value_and_grad(
     model, weights, state, x, y, sample_weight=None, with_respect_to=None
 ):
-    """Returns the training loss at given weights, and its gradient."""
+    """Returns the training loss and its gradient."""
     function = cached(model, _differentiate, {}, _jit)
-    # The scale is a variable, read here since the inner function is traced but once.
+    # The scale is a variable, read here because the inner function is traced once.
     scale = loss_scale(model)
     loss, gradient = function(list(weights), list(state), x, y, sample_weight, scale)
     if with_respect_to is not None:
@@ -41,30 +44,27 @@ def _differentiate(model, weights, state, x, y, sample_weight, scale):
 
 
 def shard_batch(model, tensors):
-    """Returns tensors of a batch as the devices that train the model share it.
-
-    Under several processes each is given the whole batch.
-    """
+    """Distributes a batch over the devices of all processes."""
     distribution = keras.distribution.distribution()
     if distribution is None:
         return tensors
 
-    def split_one(tensor):
+    def shard(tensor):
         host = np.asarray(tensor)
         sharding = distribution.get_data_layout(host.shape).backend_layout
         check_divisible(host.shape[0], sharding.mesh.size)
         return jax.make_array_from_callback(host.shape, sharding, host.__getitem__)
 
-    return jax.tree.map(split_one, tensors)
+    return jax.tree.map(shard, tensors)
 
 
 def run_on_replicas(model, function, *tensors):
-    """Returns `function(*tensors)`: one program sees the shares of all devices."""
+    """Returns `function(*tensors)`: one program sees the shards of all devices."""
     return function(*tensors)
 
 
 def sequential_map(function, values):
-    """Returns `function` of each element of an array, stacked.
+    """Maps `function` over `values` one element at a time.
 
     `jax.lax.map` is no option: on a CPU, XLA runs convolutions inside a loop about
     ten times slower. Neither is `optimization_barrier`, which XLA drops on a CPU before
@@ -80,17 +80,17 @@ def sequential_map(function, values):
 
 
 def optimization_barrier(tensors, others):
-    """Returns `tensors`, which are not available before `others` are computed."""
+    """Returns `tensors`, available only after `others` are computed."""
     return jax.lax.optimization_barrier((tensors, others))[0]
 
 
 def compiled(model, function, **options):
-    """Returns `function(model, weights, state, *arrays, **options)`, compiled."""
+    """Returns `function` of the model's current variables, compiled."""
     return cached(model, function, options, _compile_outermost)
 
 
 def prefers_small_graphs(model):
-    """Returns whether the time to compile grows faster than the size of a graph."""
+    """Returns whether compile time grows faster than linearly with graph size."""
     return _compiles(model)
 
 
@@ -115,13 +115,13 @@ def _compile_outermost(model, function):
 
 
 def _optimizer_variables(model):
-    """Among them is the loss scale of mixed float16."""
+    """They include the loss scale of mixed float16."""
     optimizer = getattr(model, "optimizer", None)
     return [] if optimizer is None else optimizer.variables
 
 
 def _replicated():
-    """The sharding by which every process holds whole results, or None."""
+    """The sharding that replicates results on every process, or None."""
     distribution = keras.distribution.distribution()
     if distribution is None:
         return None

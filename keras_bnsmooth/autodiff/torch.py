@@ -1,4 +1,4 @@
-"""Differentiation on PyTorch, eager; what each function does stands in tensorflow."""
+"""PyTorch implementation of the `autodiff` interface: everything runs eagerly."""
 
 import weakref
 
@@ -11,7 +11,7 @@ from keras_bnsmooth.autodiff.training_loss import loss_scale, training_loss
 def value_and_grad(
     model, weights, state, x, y, sample_weight=None, with_respect_to=None
 ):
-    """Returns the training loss at given weights, and its gradient."""
+    """Returns the training loss and its gradient."""
     weights = [w.detach() for w in weights]
     positions = range(len(weights)) if with_respect_to is None else with_respect_to
     differentiated = [weights[position].requires_grad_() for position in positions]
@@ -23,7 +23,7 @@ def value_and_grad(
             gradient = torch.autograd.grad(
                 scaled, differentiated, allow_unused=True, materialize_grads=True
             )
-        else:  # it depends on none of them
+        else:  # the loss depends on none of the weights
             gradient = [torch.zeros_like(w) for w in differentiated]
     if scale is not None:
         gradient = [g / scale.to(g.dtype) for g in gradient]
@@ -41,22 +41,22 @@ def run_on_replicas(model, function, *tensors):
 
 
 def sequential_map(function, values):
-    """Returns `function` of each element of a tensor, stacked."""
+    """Maps `function` over `values` one element at a time."""
     return torch.stack([function(value) for value in values])
 
 
 def optimization_barrier(tensors, others):
-    """Returns `tensors`: all runs in order."""
+    """Returns `tensors`: eager execution is sequential."""
     return tensors
 
 
 def compiled(model, function, **options):
-    """Returns `function(model, weights, state, *arrays, **options)`."""
+    """Returns `function` of the model's current variables."""
     return cached(model, function, options, _at_present_values)
 
 
 def prefers_small_graphs(model):
-    """Returns False: there are none, all is eager."""
+    """Returns False: there is no graph."""
     return False
 
 

@@ -1,38 +1,66 @@
-"""The loss that `model.fit` minimizes, as a function of the weights."""
+"""The loss that `model.fit` minimizes, as a pure function of the weights."""
 
+import contextlib
+from collections.abc import Iterator
+
+import keras
 from keras import ops
 
-from keras_bnsmooth.autodiff.stateless import call, stateless
+from keras_bnsmooth import keras_model
 
 
-def training_loss(model, weights, state, x, y, sample_weight):
-    """Returns L(W) on a batch, in training mode, leaving the model untouched.
+@contextlib.contextmanager
+def stateless(model: keras.Model, weights, state) -> Iterator[None]:
+    """Context in which the model has the given values and discards assignments.
 
-    The same lines as `keras.Model.train_step`: compiled losses, `add_loss`,
-    regularizers and an overridden `compute_loss` all count.
+    Moving statistics, seeds and metrics keep their values: whatever is assigned is
+    discarded on exit. Seeds are part of `state`, so the same state replays the same
+    noise and dropout at any weights.
+
+    Args:
+        model: A built `keras.Model`.
+        weights: One tensor per variable in `model.trainable_variables`.
+        state: One tensor per variable in `model.non_trainable_variables`.
+    """
+    values = [
+        *zip(model.trainable_variables, weights, strict=True),
+        *zip(model.non_trainable_variables, state, strict=True),
+    ]
+    with (
+        keras_model.preserve_added_losses(model),
+        keras.StatelessScope(state_mapping=values, collect_losses=True),
+    ):
+        yield
+
+
+def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
+    """Returns the training loss L(W) on a batch without touching the model.
+
+    Follows `keras.Model.train_step`, so compiled losses, `add_loss`, regularizers and
+    an overridden `compute_loss` all count.
 
     Args:
         model: A built, compiled `keras.Model`.
-        weights: W, one tensor for each of `model.trainable_variables`.
-        state: One tensor for each of `model.non_trainable_variables`.
+        weights: W, one tensor per variable in `model.trainable_variables`.
+        state: One tensor per variable in `model.non_trainable_variables`.
         x: Inputs of the batch.
         y: Targets of the batch, or None.
         sample_weight: Weights of the samples, or None.
 
     Returns:
-        Scalar tensor.
+        A scalar tensor.
     """
     with stateless(model, weights, state):
-        y_pred = call(model, x)
-        # Within the scope: regularizers read the weights too.
-        return model._compute_loss(x, y, y_pred, sample_weight, training=True)
+        y_pred = keras_model.call_in_training_mode(model, x)
+        # Inside the scope, since regularizers read the weights too.
+        return keras_model.compute_loss(model, x, y, y_pred, sample_weight)
 
 
-def loss_scale(model):
-    """Returns by what the optimizer multiplies the loss, a scalar tensor, or None.
+def loss_scale(model: keras.Model):
+    """Returns the factor by which the optimizer scales the loss, or None.
 
-    Under mixed float16 it does so against underflow; the gradient of the scaled loss
-    is to be divided by the same number.
+    Under mixed float16, optimizers scale the loss to keep gradients from underflowing.
+    Divide the gradient of the scaled loss by this factor, a scalar tensor.
     """
     optimizer = model.optimizer
     if optimizer is None:
@@ -40,3 +68,17 @@ def loss_scale(model):
     one = ops.ones(())
     scaled = optimizer.scale_loss(one)
     return None if scaled is one else scaled
+
+
+def check_divisible(samples: int, devices: int) -> int:
+    """Returns `devices` if they can share a batch evenly.
+
+    Raises:
+        ValueError: `samples` is not a multiple of `devices`.
+    """
+    if samples % devices:
+        raise ValueError(
+            f"{devices} devices cannot share {samples} samples evenly; pass a batch "
+            f"whose size is a multiple of {devices}."
+        )
+    return devices

@@ -1,4 +1,4 @@
-"""Probes at work during `model.fit`: when to measure, on what, and where to write."""
+"""Callbacks that run probes during `model.fit` and record what they measure."""
 
 from keras_bnsmooth.callbacks.activation_probe import ActivationProbe
 from keras_bnsmooth.callbacks.ics_probe import ICSProbe

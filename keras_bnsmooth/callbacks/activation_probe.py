@@ -1,74 +1,83 @@
 """Distributions of activations during training."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.callbacks.schedules import Successive
-from keras_bnsmooth.probes.activations import measure
+from keras_bnsmooth.probes.activations import measure_activations
 from keras_bnsmooth.probes.determinism import check_activations
 from keras_bnsmooth.probes.distributions import distribution, edges
+from keras_bnsmooth.records.json_lines import PathLike
 
 
 class ActivationProbe(ProbeCallback):
-    """Measures the distribution of `probes.activations` at scheduled steps.
+    """Records distributions of `kb.probes.activations` at scheduled steps of `fit`.
+
+    TensorBoard shows mean and variance per layer under *Time Series* and the
+    distributions under *Histograms*.
 
     Args:
         data: What to measure on: one batch (x, y) or (x, y, sample_weight), of which
-            x alone is used, a function from the step to a batch, a
-            `keras.utils.PyDataset`, or a `tf.data.Dataset` other than the one that
-            training iterates; see `batch_source`.
-        every: When: N for every N steps, a list of steps, or a schedule such as
-            `LogSpaced()`.
-        log_dir: Run directory for the record, or None. There, `activations.jsonl`
-            gets one line a probe, and `activations/` TensorBoard's histograms.
-        layers: Names of layers, or None for all that have trainable weights; see
-            `probes.activations`.
-        units: Index of the unit to follow, one for all layers or a dict; None takes
-            random ones.
-        seed: Integer that decides random units, the same ones throughout.
-        bins: Positive number of bins of the histograms.
-        successive: Whether to measure at the step after each scheduled one too, for
-            the change between two successive steps (figure 7 of the paper); with
-            `steps_per_execution` over 1, at the next occasion instead.
-        name: Of the record, if a run has several.
+            only x is used; a function from the step to a batch; a
+            `keras.utils.PyDataset`; or a `tf.data.Dataset` other than the one that
+            training iterates.
+        every: When to measure: N for every N steps, a list of steps, or a schedule
+            such as `LogSpaced()`.
+        log_dir: Directory for `activations.jsonl` and TensorBoard events, or None.
+        layers: Names of layers; defaults to all that have trainable weights, see
+            `kb.probes.activations`.
+        units: Index of the unit to follow, one for all layers or a dict from layer
+            name to index; defaults to random ones.
+        seed: Integer that determines random units, which stay the same throughout.
+        bins: Number of histogram bins.
+        successive: Whether to measure at the step after each scheduled one as well, for
+            the change between two successive steps (figure 7 of the paper). With
+            `steps_per_execution > 1` this is the next opportunity instead.
+        name: Name of the record; set it if several probes share a `log_dir`.
+        dry_run: Whether to run a trial measurement before training.
 
     Attributes:
-        history: Dict of arrays over the T probes: `step` [T], `layers` [T, L], `units`
-            [T, L], and of each distribution `mean` [T, L], `variance` [T, L],
+        history: Dict of arrays over T measurements: `step` [T], `layers` [T, L],
+            `units` [T, L], and of each distribution `mean` [T, L], `variance` [T, L],
             `minimum` [T, L], `maximum` [T, L] and `counts` [T, L, bins], in bins of
-            equal width from minimum to maximum. A row of the record has the same
+            equal width from minimum to maximum. Rows of the record have the same
             entries.
 
     Raises:
-        ValueError: An argument is not as described; when training begins: there is
-            no such layer or unit, the batch does not fit the model, its activations
-            are not the same twice, or the record of another run is in the way.
+        ValueError: An argument is not as described. When training starts: there is no
+            such layer or unit, the batch does not fit the model, two evaluations of
+            the activations differ, or the record of another run is in the way.
         OSError: The record cannot be written.
 
     Example:
     ```python
-    probe = ActivationProbe((x[:128], y[:128]), every=500, layers=["conv1_1_bn"])
+    probe = kb.ActivationProbe((x[:128], y[:128]), every=500, layers=["conv1_1_bn"])
     model.fit(x, y, batch_size=128, callbacks=[probe])
-    plt.plot(probe.history["step"], probe.history["mean"])
+    kb.plots.activations(probe)
     ```
     """
 
     def __init__(
         self,
-        data,
+        data: Any,
         *,
-        every,
-        log_dir=None,
-        layers=None,
-        units=None,
-        seed=0,
-        bins=64,
-        successive=False,
-        name="activations",
+        every: Any,
+        log_dir: PathLike | None = None,
+        layers: Iterable[str] | None = None,
+        units: int | Mapping[str, int] | None = None,
+        seed: int = 0,
+        bins: int = 64,
+        successive: bool = False,
+        name: str = "activations",
+        dry_run: bool = True,
     ):
         super().__init__(
             data,
             every=Successive(every) if successive else every,
             log_dir=log_dir,
             name=name,
+            dry_run=dry_run,
         )
         if bins < 1 or bins != int(bins):
             raise ValueError(f"bins must be a positive integer; received {bins}.")
@@ -76,12 +85,12 @@ class ActivationProbe(ProbeCallback):
         self._bins = int(bins)
 
     def check(self, batch):
-        """Tries a measurement, see `ProbeCallback`."""
+        """Runs a trial measurement, see `ProbeCallback`."""
         check_activations(self.model, batch[0], *self._arguments)
 
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""
-        measured = measure(self.model, batch[0], *self._arguments)
+        measured = measure_activations(self.model, batch[0], *self._arguments)
         found = [distribution(values, self._bins) for _, values in measured.values()]
         return {
             "layers": list(measured),
@@ -94,7 +103,7 @@ class ActivationProbe(ProbeCallback):
         }
 
     def scalars(self, row):
-        """Returns the points of the curves, from tag to value."""
+        """Returns TensorBoard's scalars as a dict from tag to value."""
         return {
             f"{moment}/{layer}": value
             for moment in ("mean", "variance")
@@ -102,14 +111,11 @@ class ActivationProbe(ProbeCallback):
         }
 
     def histograms(self, row):
-        """Returns the histograms, from tag to (counts, edges)."""
+        """Returns TensorBoard's histograms as a dict: tag to (counts, edges)."""
+        ranges = zip(row["minimum"], row["maximum"], strict=True)
         return {
-            f"activations/{layer}": (counts, edges(minimum, maximum, self._bins))
-            for layer, counts, minimum, maximum in zip(
-                row["layers"],
-                row["counts"],
-                row["minimum"],
-                row["maximum"],
-                strict=True,
+            f"activations/{layer}": (counts, edges(low, high, self._bins))
+            for layer, counts, (low, high) in zip(
+                row["layers"], row["counts"], ranges, strict=True
             )
         }

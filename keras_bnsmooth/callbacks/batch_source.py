@@ -1,38 +1,40 @@
-"""The batch to probe at a step, from any of the forms in which data come."""
+"""The batch to probe at a step, from any form in which data come."""
 
 import inspect
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 
-def batch_source(data, class_weight=None):
+def batch_source(data: Any, class_weight: Mapping[int, float] | None = None):
     """Returns an object whose `take(step)` is the batch (x, y, sample_weight).
 
     Args:
         data: One batch (x, y) or (x, y, sample_weight), used at every step; a
-            function from the step to a batch; a `keras.utils.PyDataset`, of which
-            step t takes batch t modulo its length; or an iterable that can be
-            started anew, such as a `tf.data.Dataset`, whose batches are taken in
-            turn, one a probe, from the start again after the last. Iterating a
-            shuffled `tf.data.Dataset` changes the order that its next iteration
-            gives, so do not share one with training.
+            function from the step to a batch; a `keras.utils.PyDataset`, of which step
+            t takes batch t modulo its length; or a restartable iterable such as a
+            `tf.data.Dataset`, which supplies one batch per probe and restarts when
+            exhausted. Iterating a shuffled `tf.data.Dataset` changes the order of its
+            next iteration, so do not share one with training.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
 
     Raises:
         ValueError: `data` is none of these.
     """
+    source: Any
     if isinstance(data, (tuple, list)):
         source = _Function(lambda step: data)
     elif isinstance(data, keras.utils.PyDataset):
         source = _Function(lambda step: _of_py_dataset(data, step))
     elif hasattr(data, "__next__"):
         raise ValueError(
-            "An iterator or generator ends and cannot be started anew; give a "
-            "function from the step to a batch, or a tf.data.Dataset."
+            "data must be restartable, so iterators and generators are not accepted. "
+            "Pass a tf.data.Dataset or a function that maps a step to a batch."
         )
     elif hasattr(data, "__iter__") and not hasattr(data, "shape"):
-        source = _InTurn(data)
+        source = _Cycle(data)
     elif callable(data) and not inspect.isclass(data):
         source = _Function(data)
     else:
@@ -59,12 +61,12 @@ class _Function:
         try:
             batch = self._function(step)
         except StopIteration as error:
-            # `fit` would take it for the end of its own data.
+            # `fit` would mistake it for the end of its own data.
             raise ValueError(f"The probe's data ended at step {step}.") from error
         return _unpack(batch, step)
 
 
-class _InTurn:
+class _Cycle:
     def __init__(self, iterable):
         self._iterable = iterable
         self._iterator = iter(())
@@ -83,7 +85,7 @@ class _InTurn:
             for batch in self._iterator:
                 return _unpack(batch, step)
             self._iterator = iter(self._iterable)
-        raise ValueError(f"The probe's data give no batch at step {step}.")
+        raise ValueError(f"The probe's data have no batch at step {step}.")
 
 
 class _ClassWeighted:
@@ -100,12 +102,14 @@ class _ClassWeighted:
     def _weighted(self, batch):
         x, y, sample_weight = batch
         if sample_weight is not None:
-            raise ValueError("Give either class_weight or sample weights, not both.")
+            raise ValueError(
+                "Pass either class_weight or sample weights to the probe, not both."
+            )
         return x, y, class_weights(y, self._class_weight)
 
 
-def class_weights(y, class_weight):
-    """Returns the weight of each sample's class, float [samples]; 1 if it has none.
+def class_weights(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
+    """Returns the weight of each sample's class, float [samples]; defaults to 1.
 
     Args:
         y: Class indices [samples] or [samples, 1], or one-hot [samples, classes].
@@ -128,7 +132,7 @@ def _of_py_dataset(data, step):
 def _unpack(batch, step):
     if not isinstance(batch, (tuple, list)) or not 1 <= len(batch) <= 3:
         raise ValueError(
-            "The probe's data must give (x, y) or (x, y, sample_weight); at step "
-            f"{step} they gave {type(batch).__name__}."
+            "The probe's data must yield (x, y) or (x, y, sample_weight); at step "
+            f"{step} they yielded {type(batch).__name__}."
         )
     return (*batch, None, None)[:3]

@@ -1,68 +1,84 @@
 """Internal covariate shift during training."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import numpy as np
 
-from keras_bnsmooth.callbacks import layouts
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.probes.arguments import check_model
 from keras_bnsmooth.probes.determinism import check_internal_covariate_shift
-from keras_bnsmooth.probes.internal_covariate_shift import as_weights, measure
+from keras_bnsmooth.probes.internal_covariate_shift import (
+    as_weights,
+    measure_covariate_shift,
+)
+from keras_bnsmooth.records.dashboard import Dashboard, LineChart
+from keras_bnsmooth.records.json_lines import PathLike
 
 _UPDATES = ("gradient_descent", "training")
 
 
 class ICSProbe(ProbeCallback):
-    """Measures `probes.internal_covariate_shift` at scheduled steps of `model.fit`.
+    """Records `kb.probes.internal_covariate_shift` at scheduled steps of `model.fit`.
+
+    TensorBoard shows the l2 difference and the cosine per layer, under *Time Series*
+    and, all layers in one chart, under *Custom Scalars*.
 
     Args:
-        data: What to measure on: one batch (x, y) or (x, y, sample_weight), a
-            function from the step to a batch, a `keras.utils.PyDataset`, or a
-            `tf.data.Dataset` other than the one that training iterates; see
-            `batch_source`.
-        every: When: N for every N steps, a list of steps, or a schedule such as
-            `LogSpaced()`.
-        log_dir: Run directory for the record, or None. There, `ics.jsonl` gets one
-            line a probe, and `ics/` TensorBoard's curves, two for each layer.
-        update: What moves the weights from W(t) to W(t+1): `"gradient_descent"`, the
-            step W - lr g on the probe's batch with the optimizer's learning rate at
-            t, which is the paper's definition; or `"training"`, the update that the
-            optimizer really made at step t, with its own batch and momentum. The
-            latter is measured after the update, keeps a copy of the weights until
-            then, and needs `steps_per_execution=1`.
+        data: What to measure on: one batch (x, y) or (x, y, sample_weight); a
+            function from the step to a batch; a `keras.utils.PyDataset`; or a
+            `tf.data.Dataset` other than the one that training iterates.
+        every: When to measure: N for every N steps, a list of steps, or a schedule
+            such as `LogSpaced()`.
+        log_dir: Directory for `ics.jsonl` and TensorBoard events, or None.
+        update: What moves the weights from W(t) to W(t+1). `"gradient_descent"`, the
+            paper's definition: the step W - lr g on the probe's batch, with the
+            optimizer's learning rate at t. `"training"`: the update that the optimizer
+            actually makes at step t, with its own batch and momentum; it is measured
+            after the update, keeps a copy of the weights until then, and requires
+            `steps_per_execution=1`.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
-        name: Of the record, if a run has several.
+        name: Name of the record; set it if several probes share a `log_dir`.
+        dry_run: Whether to run a trial measurement before training.
 
     Attributes:
-        history: Dict of arrays over the T probes: `step` [T], `learning_rate` [T],
+        history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
             `layers` [T, L], `l2` [T, L] and `cosine` [T, L], as in
-            `probes.InternalCovariateShift`. A row of the record has the same entries.
+            `kb.probes.InternalCovariateShift`. Rows of the record have the same
+            entries.
 
     Raises:
-        ValueError: As for `LandscapeProbe`, and where `update="training"` meets
-            `steps_per_execution` over 1.
+        ValueError: As for `LandscapeProbe`, and if `update="training"` meets
+            `steps_per_execution > 1`.
         OSError: The record cannot be written.
 
     Example:
     ```python
-    probe = ICSProbe((x[:128], y[:128]), every=200, log_dir="runs/bn")
+    probe = kb.ICSProbe((x[:128], y[:128]), every=200, log_dir="runs/bn")
     model.fit(x, y, batch_size=128, callbacks=[probe])
-    plt.plot(probe.history["step"], probe.history["cosine"][:, 3])
+    kb.plots.covariate_shift(probe)
     ```
     """
 
     def __init__(
         self,
-        data,
+        data: Any,
         *,
-        every,
-        log_dir=None,
-        update="gradient_descent",
-        class_weight=None,
-        name="ics",
+        every: Any,
+        log_dir: PathLike | None = None,
+        update: str = "gradient_descent",
+        class_weight: Mapping[int, float] | None = None,
+        name: str = "ics",
+        dry_run: bool = True,
     ):
         super().__init__(
-            data, every=every, log_dir=log_dir, name=name, class_weight=class_weight
+            data,
+            every=every,
+            log_dir=log_dir,
+            name=name,
+            class_weight=class_weight,
+            dry_run=dry_run,
         )
         if update not in _UPDATES:
             raise ValueError(
@@ -70,40 +86,47 @@ class ICSProbe(ProbeCallback):
                 f"received {update!r}."
             )
         self._update = update
-        self._waiting = None
+        self._pending: tuple | None = None
 
-    def check(self, batch):
-        """Tries a measurement, see `ProbeCallback`."""
-        check_model(self.model)
+    def on_train_begin(self, logs=None):
+        """Runs the trial measurement."""
         if self._update == "training" and self.model.steps_per_execution > 1:
             raise ValueError(
-                "update='training' needs steps_per_execution=1, to see the weights "
-                f"after a single step; received {self.model.steps_per_execution}."
+                "ICSProbe with update='training' needs steps_per_execution=1, to see "
+                f"the weights after a single step; {self.model.name} was compiled with "
+                f"{self.model.steps_per_execution}."
             )
-        if self._update == "training":
-            here = as_weights(self.model, self.model.trainable_variables)
-            step = {"weights": here, "next_weights": here}
-        else:
-            step = {"learning_rate": 0.0}
-        check_internal_covariate_shift(self.model, batch, **step)
+        super().on_train_begin(logs)
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Measures if a scheduled step has come."""
-        self._measure_waiting()
+        """Measures if a scheduled step is due."""
+        self._measure_pending()
         super().on_train_batch_begin(batch, logs)
 
     def on_train_end(self, logs=None):
         """Closes the record."""
-        self._measure_waiting()
+        self._measure_pending()
         super().on_train_end(logs)
+
+    def check(self, batch):
+        """Runs a trial measurement, see `ProbeCallback`."""
+        check_model(self.model)
+        if self._update == "training":
+            here = as_weights(self.model, self.model.trainable_variables)
+            no_step = {"weights": here, "next_weights": here}
+        else:
+            no_step = {"learning_rate": 0.0}
+        check_internal_covariate_shift(self.model, batch, **no_step)
 
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""
         learning_rate = self.learning_rate()
-        return _row(measure(self.model, batch, learning_rate), learning_rate)
+        return _row(
+            measure_covariate_shift(self.model, batch, learning_rate), learning_rate
+        )
 
     def probe(self, step):
-        """Measures, or for the update of training copies what it changes."""
+        """Measures now, or copies the weights that the next update will change."""
         if self._update == "gradient_descent":
             super().probe(step)
         else:
@@ -111,14 +134,14 @@ class ICSProbe(ProbeCallback):
                 np.array(keras.ops.convert_to_numpy(v.value))
                 for v in self.model.trainable_variables
             ]
-            self._waiting = (step, self.take(step), weights, self.learning_rate())
+            self._pending = (step, self.take(step), weights, self.learning_rate())
 
-    def _measure_waiting(self):
-        """Measures the update of the step at which the weights were copied."""
-        if self._waiting is None or self.step() == self._waiting[0]:
+    def _measure_pending(self):
+        """Measures the update made since the weights were copied."""
+        if self._pending is None or self.step() == self._pending[0]:
             return
-        (step, batch, weights, learning_rate), self._waiting = self._waiting, None
-        r = measure(
+        (step, batch, weights, learning_rate), self._pending = self._pending, None
+        r = measure_covariate_shift(
             self.model,
             batch,
             weights=as_weights(self.model, weights),
@@ -126,18 +149,18 @@ class ICSProbe(ProbeCallback):
         )
         self.write({"step": step, **_row(r, learning_rate)})
 
-    def layout(self):
-        """Returns the dashboard of Custom Scalars."""
-        return layouts.dashboard(
+    def dashboard(self):
+        """Returns the charts for TensorBoard's Custom Scalars."""
+        return Dashboard(
             "Internal covariate shift",
             [
-                layouts.lines("l2 difference of gradients", "^l2/"),
-                layouts.lines("Cosine of gradients", "^cosine/"),
+                LineChart("l2 difference of gradients", "^l2/"),
+                LineChart("Cosine of gradients", "^cosine/"),
             ],
         )
 
     def scalars(self, row):
-        """Returns the points of the curves, from tag to value."""
+        """Returns TensorBoard's scalars as a dict from tag to value."""
         return {
             f"{quantity}/{layer}": value
             for quantity in ("l2", "cosine")

@@ -1,17 +1,21 @@
 """Loss landscape, gradient predictiveness and beta-smoothness during training."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-from keras_bnsmooth.callbacks import layouts
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.probes.arguments import check_model
 from keras_bnsmooth.probes.determinism import check_landscape
-from keras_bnsmooth.probes.directions import check_direction, draw
-from keras_bnsmooth.probes.landscape import check_step_sizes, measure
+from keras_bnsmooth.probes.directions import check_direction, random_direction
+from keras_bnsmooth.probes.landscape import check_step_sizes, measure_landscape
+from keras_bnsmooth.records.dashboard import BandChart, Dashboard, LineChart
+from keras_bnsmooth.records.json_lines import PathLike
 
 # [1/2, 4] x learning rate, as for the VGG of the paper (appendix A.2.2).
 _MULTIPLES = tuple(np.geomspace(0.5, 4.0, 8))
-# What the charts call them.
+# Their names in chart titles.
 _DIRECTIONS = {
     "gradient": "the gradient",
     "random": "a random direction",
@@ -20,79 +24,93 @@ _DIRECTIONS = {
 
 
 class LandscapeProbe(ProbeCallback):
-    """Measures `probes.landscape` at scheduled steps of `model.fit`.
+    """Records `kb.probes.landscape` at scheduled steps of `model.fit`.
+
+    TensorBoard shows loss, gradient norm and beta under *Time Series*, and the bands of
+    the loss and of the change of the gradient under *Custom Scalars*.
 
     Args:
-        data: What to measure on: one batch (x, y) or (x, y, sample_weight), a
-            function from the step to a batch, a `keras.utils.PyDataset`, or a
-            `tf.data.Dataset` other than the one that training iterates; see
-            `batch_source`.
-        every: When: N for every N steps, a list of steps, or a schedule such as
-            `LogSpaced()`.
-        step_sizes: Step sizes along the direction, K positive numbers; None takes
-            `multiples` of the optimizer's learning rate at each step.
-        log_dir: Run directory for the record, or None. There, `landscape.jsonl` gets
-            one line a probe, and `landscape/` TensorBoard's curves: in Scalars loss,
-            gradient norm and beta, in Custom Scalars the bands.
+        data: What to measure on: one batch (x, y) or (x, y, sample_weight); a
+            function from the step to a batch; a `keras.utils.PyDataset`; or a
+            `tf.data.Dataset` other than the one that training iterates.
+        every: When to measure: N for every N steps, a list of steps, or a schedule
+            such as `LogSpaced()`.
+        log_dir: Directory for `landscape.jsonl` and TensorBoard events, or None.
+        step_sizes: Step sizes s along the direction, K positive numbers. Defaults to
+            `multiples` of the optimizer's learning rate at each measurement.
         multiples: Step sizes in multiples of the learning rate, K positive numbers.
+            Defaults to 8 from 1/2 to 4, log-spaced. Pass either this or `step_sizes`.
         direction: `"gradient"`, `"random"` or `"filter_normalized_random"`, see
-            `probes.landscape`. A random direction is drawn anew at every probe.
-        seed: Integer that decides random directions.
+            `kb.probes.landscape`. Every measurement draws a new random direction.
+        seed: Integer that determines random directions.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
-        name: Of the record, if a run has several.
+        name: Name of the record; set it if several probes share a `log_dir`.
+        dry_run: Whether to run a trial measurement before training.
 
     Attributes:
-        history: Dict of arrays over the T probes: `step` [T], `learning_rate` [T],
+        history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
             `loss` [T], `gradient_norm` [T], `beta` [T], `step_sizes` [T, K],
             `losses` [T, K], `gradient_distances` [T, K] and `resolved` [T, K], as in
-            `probes.Landscape`. A row of the record has the same entries.
+            `kb.probes.Landscape`. Rows of the record have the same entries.
 
     Raises:
-        ValueError: An argument is not as described; when training begins: the model
-            has nothing to probe, the batch does not fit it, its loss is not the same
-            twice, or the record of another run is in the way.
+        ValueError: An argument is not as described. When training starts: the model
+            has nothing to probe, the batch does not fit it, two evaluations of the
+            loss differ, or the record of another run is in the way.
         OSError: The record cannot be written.
 
     Example:
     ```python
-    probe = LandscapeProbe((x[:128], y[:128]), every=50, log_dir="runs/bn")
+    probe = kb.LandscapeProbe((x[:128], y[:128]), every=50, log_dir="runs/bn")
     model.fit(x, y, batch_size=128, callbacks=[probe])
-    low, high = probe.history["losses"].min(axis=1), probe.history["losses"].max(axis=1)
-    plt.fill_between(probe.history["step"], low, high)
+    kb.plots.landscape(probe)
     ```
     """
 
     def __init__(
         self,
-        data,
+        data: Any,
         *,
-        every,
-        step_sizes=None,
-        log_dir=None,
-        multiples=_MULTIPLES,
-        direction="gradient",
-        seed=0,
-        class_weight=None,
-        name="landscape",
+        every: Any,
+        log_dir: PathLike | None = None,
+        step_sizes: Any = None,
+        multiples: Any = None,
+        direction: str = "gradient",
+        seed: int = 0,
+        class_weight: Mapping[int, float] | None = None,
+        name: str = "landscape",
+        dry_run: bool = True,
     ):
         super().__init__(
-            data, every=every, log_dir=log_dir, name=name, class_weight=class_weight
+            data,
+            every=every,
+            log_dir=log_dir,
+            name=name,
+            class_weight=class_weight,
+            dry_run=dry_run,
         )
+        if step_sizes is not None and multiples is not None:
+            raise ValueError(
+                "Pass either step_sizes or multiples of the learning rate, not both."
+            )
         self._step_sizes = None if step_sizes is None else check_step_sizes(step_sizes)
-        self._multiples = check_step_sizes(multiples, "multiples")
+        self._multiples = check_step_sizes(
+            _MULTIPLES if multiples is None else multiples, "multiples"
+        )
         self._direction = check_direction(direction)
         self._seed = seed
 
     def check(self, batch):
-        """Tries a measurement, see `ProbeCallback`."""
+        """Runs a trial measurement, see `ProbeCallback`."""
         check_model(self.model)
-        count = len(self._present_step_sizes())
-        check_landscape(self.model, batch, count, self._draw(step=0))
+        count = len(self._current_step_sizes())
+        check_landscape(self.model, batch, count, self._direction_at(step=0))
 
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""
-        step_sizes = self._present_step_sizes()
-        r = measure(self.model, batch, step_sizes, self._draw(step))
+        r = measure_landscape(
+            self.model, batch, self._current_step_sizes(), self._direction_at(step)
+        )
         return {
             "learning_rate": self.learning_rate(),
             "loss": r.loss,
@@ -104,20 +122,20 @@ class LandscapeProbe(ProbeCallback):
             "resolved": r.resolved,
         }
 
-    def layout(self):
-        """Returns the dashboard of Custom Scalars."""
+    def dashboard(self):
+        """Returns the charts for TensorBoard's Custom Scalars."""
         along = f"along {_DIRECTIONS[self._direction]}"
-        return layouts.dashboard(
+        return Dashboard(
             f"Loss landscape {along}",
             [
-                layouts.band(f"Loss {along}", "loss_band"),
-                layouts.band("Change of the gradient", "gradient_band"),
-                layouts.lines("Effective beta-smoothness", "^beta$"),
+                BandChart(f"Loss {along}", "loss_band"),
+                BandChart("Change of the gradient", "gradient_band"),
+                LineChart("Effective beta-smoothness", "^beta$"),
             ],
         )
 
     def scalars(self, row):
-        """Returns the points of the curves, from tag to value."""
+        """Returns TensorBoard's scalars as a dict from tag to value."""
         resolved = np.asarray(row["resolved"])
         distances = np.asarray(row["gradient_distances"])
         return {
@@ -128,19 +146,19 @@ class LandscapeProbe(ProbeCallback):
             **_band("gradient_band", distances[resolved]),
         }
 
-    def _draw(self, step):
+    def _direction_at(self, step):
         seed = [self._seed, step]
-        return draw(self._direction, self.model.trainable_variables, seed)
+        return random_direction(self._direction, self.model.trainable_variables, seed)
 
-    def _present_step_sizes(self):
+    def _current_step_sizes(self):
         if self._step_sizes is not None:
             return self._step_sizes
-        # Zero at the start of a warm-up, where the landscape is a point.
+        # Zero at the start of a warm-up, where the landscape is a single point.
         return self._multiples * self.learning_rate()
 
 
 def _band(tag, values):
-    """Points of the curves that `layouts.band` draws."""
+    """Points of the curves that a `BandChart` draws."""
     if not values.size:
         values = np.array([np.nan])
     return {

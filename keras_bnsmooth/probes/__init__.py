@@ -1,7 +1,7 @@
-"""What the paper measures, each a pure function of a model and a batch.
+"""The quantities of the paper, each a pure function of a model and a batch.
 
 A probe leaves the model as it is: weights, moving statistics, seeds, metrics and
-optimizer state are the same after it as before. It opens no file and keeps no state.
+optimizer state are the same afterwards. It opens no file and keeps no state.
 """
 
 from keras_bnsmooth.probes.activations import activations

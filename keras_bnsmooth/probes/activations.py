@@ -2,57 +2,68 @@
 
 import contextlib
 import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_bnsmooth import autodiff
+from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
 from keras_bnsmooth.probes.layer_list import unique_names, walk
 
 
-def activations(model, x, *, layers=None, units=None, seed=0):
-    """Returns the outputs of one unit of each layer over a batch.
+def activations(
+    model: keras.Model,
+    x: Any,
+    *,
+    layers: Iterable[str] | None = None,
+    units: int | Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Returns the outputs of one unit per layer over a batch.
 
-    In training mode, so that normalizations use the batch and noise is drawn, without
-    changing moving statistics or seeds. A layer's outputs are what its call returns;
-    for a layer used several times, its first call.
+    The model runs in training mode, so normalizations use the batch and noise is drawn,
+    but moving statistics and seeds do not change. For a layer that is called several
+    times, the first call counts.
 
     Args:
         model: A built `keras.Model`; it need not be compiled.
         x: Inputs of one batch, as `model.fit` takes them.
         layers: Names of layers, as `model.get_layer` takes them, or paths such as
-            `"encoder/dense"` in nested models; None takes every layer
-            that has trainable weights, with nested models flattened.
-        units: Index of the unit (feature or channel) to follow: one integer for all
-            layers or a dict from names to integers; None, or a layer missing from
-            the dict, takes a random one.
-        seed: Integer that decides random units, the same at every call for the same
-            layers.
+            `"encoder/dense"` in nested models. Defaults to every layer that has
+            trainable weights, with nested models flattened.
+        units: Index of the unit (feature or channel) to follow, either one integer for
+            all layers or a dict from names to integers. Defaults to a random unit, also
+            for layers missing from the dict.
+        seed: Integer that determines random units: every call with the same layers
+            follows the same ones.
 
     Returns:
-        Dict from each name to a 1-D float array: the unit's values over the batch
-        and, where the outputs have such axes, over height, width or time.
+        Dict from layer name to a 1-D float array with the unit's values over the batch
+        and, if the outputs have such axes, over height, width or time.
 
     Raises:
         ValueError: The model is not built, there is no such layer or unit, or a
-            layer's output is not one tensor with a unit axis.
+            layer's output is not a single tensor with a unit axis.
 
     Example:
     ```python
-    values = probes.activations(model, x, layers=["conv1", "conv1_bn"])
+    values = kb.probes.activations(model, x, layers=["conv1", "conv1_bn"])
     plt.hist(values["conv1_bn"], bins=64)
     ```
     """
     check_built(model)
-    measured = measure(model, to_tensors(model, x)[0], layers, units, seed)
+    measured = measure_activations(model, to_tensors(model, x)[0], layers, units, seed)
     return {name: values for name, (_, values) in measured.items()}
 
 
-def measure(model, x, layers=None, units=None, seed=0):
+def measure_activations(
+    model: keras.Model, x: Any, layers=None, units=None, seed: int = 0
+) -> dict[str, tuple[int, np.ndarray]]:
     """Returns {layer name: (unit, values)} for inputs that are tensors."""
-    names = tuple(layer_outputs(model, layers))
+    names = tuple(layers_by_name(model, layers))
     units = _check_units(units, names)
     outputs = autodiff.compiled(model, _values, names=names, units=units, seed=seed)(x)
     return {
@@ -61,15 +72,17 @@ def measure(model, x, layers=None, units=None, seed=0):
     }
 
 
-def layer_outputs(model, names=None):
-    """Returns {name: layer}, for the names given or every layer that has weights.
+def layers_by_name(
+    model: keras.Model, names: Iterable[str] | None = None
+) -> dict[str, keras.layers.Layer]:
+    """Returns {name: layer} for the given names, or every layer that has weights.
 
     Raises:
         ValueError: There is no such layer.
     """
     layers = [(path, layer) for path, layer in walk(model) if path]
     if names is None:
-        # Layers made of layers, such as a bidirectional LSTM, have one output.
+        # Layers made of layers, such as a bidirectional LSTM, count as one here.
         layers = [
             (path, layer)
             for path, layer in _flattened(model)
@@ -117,13 +130,13 @@ def _check_units(units, names):
 
 def _values(model, weights, state, x, names, units, seed):
     """Returns [(unit, values [n])] in the order of the names."""
-    layers = layer_outputs(model, names)
+    layers = layers_by_name(model, names)
     chosen = []
 
     def values(x):
         with autodiff.stateless(model, weights, state):
             recorded.outputs = {}
-            autodiff.call(model, x)
+            keras_model.call_in_training_mode(model, x)
             outputs = recorded.outputs
         found = [
             _unit_values(name, layers[name], outputs.get(name), unit, seed, number)
@@ -139,13 +152,13 @@ def _values(model, weights, state, x, names, units, seed):
 
 @contextlib.contextmanager
 def _recording(layers):
-    """Context in which layers note the outputs of their first call in a dict.
+    """Context in which layers record the outputs of their first call.
 
-    The dict is `outputs` of what the context returns, one a thread, since TensorFlow
-    calls the model in a thread for each of several devices.
+    Yields an object whose `outputs` is a dict from layer name to outputs, one dict per
+    thread, since TensorFlow calls the model in one thread per replica.
 
-    Works for any model, whereas a `keras.Model` of intermediate outputs would need
-    a functional one and a new Keras object.
+    Unlike a `keras.Model` of intermediate outputs, this works for models that are not
+    functional and creates no Keras object.
     """
     recorded = threading.local()
 
@@ -160,7 +173,7 @@ def _recording(layers):
     own_calls = {name: vars(layer).get("call") for name, layer in layers.items()}
     try:
         for name, layer in layers.items():
-            # Past `Layer.__setattr__`, which tracks what it is given.
+            # Bypasses `Layer.__setattr__`, which tracks whatever is assigned.
             vars(layer)["call"] = recording(name, layer.call)
         yield recorded
     finally:
@@ -172,10 +185,12 @@ def _recording(layers):
 
 def _unit_values(name, layer, output, unit, seed, number):
     if output is None:
-        raise ValueError(f"Layer {name} is not called in training.")
+        raise ValueError(
+            f"Layer {name} is not called during training; name other layers."
+        )
     if not keras.ops.is_tensor(output) or len(output.shape) < 2:
         raise ValueError(
-            f"Layer {name} does not return one tensor [samples, ..., units]; name "
+            f"Layer {name} does not return a single tensor [samples, ..., units]; name "
             "other layers."
         )
     channels_first = getattr(layer, "data_format", None) == "channels_first"

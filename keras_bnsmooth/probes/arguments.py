@@ -1,4 +1,6 @@
-"""Checks and conversions of what every probe is given: a model and a batch."""
+"""Checks and conversions of the model and the batch that every probe is given."""
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -6,40 +8,40 @@ import numpy as np
 from keras_bnsmooth import autodiff
 
 
-def check_built(model):
-    """Raises ValueError unless the model has its weights."""
+def check_built(model: keras.Model) -> None:
+    """Raises a ValueError unless the model has its weights."""
     if not model.built:
         raise ValueError(
-            f"{model.name} is not built: call it on a batch or build it with an "
-            "input shape before probing it."
+            f"{model.name} is not built; call it on a batch or build it with an input "
+            "shape before probing it."
         )
 
 
-def check_model(model):
-    """Raises ValueError unless the model has a loss and weights to differentiate."""
+def check_model(model: keras.Model) -> None:
+    """Raises a ValueError unless the model has a loss and weights to differentiate."""
     check_built(model)
     if not model.compiled:
         raise ValueError(
-            f"{model.name} is not compiled: the loss to probe is the one given to "
+            f"{model.name} is not compiled; probes measure the loss passed to "
             "model.compile(...)."
         )
     if not model.trainable_variables:
         raise ValueError(
-            f"{model.name} has no trainable weights: there is no gradient to probe."
+            f"{model.name} has no trainable weights, so it has no gradient to probe."
         )
 
 
-def to_tensors(model, x, y=None, sample_weight=None):
-    """Returns (x, y, sample_weight) as tensors, with dtypes as `model.fit` takes them.
+def to_tensors(
+    model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None
+) -> tuple:
+    """Returns (x, y, sample_weight) as tensors, converted as `model.fit` does.
 
-    Where several devices train the model, each takes its share of the batch.
-
-    NumPy arrays of float64 become `keras.config.floatx()`, unless the model's
-    weights are float64.
+    If several devices train the model, each receives its shard of the batch. Floating
+    NumPy arrays become `keras.config.floatx()`, or float64 if the model's weights are.
 
     Raises:
-        ValueError: The parts of the batch do not have the same number of samples,
-            have none, or the devices cannot share them evenly.
+        ValueError: The batch is empty, its parts have different numbers of samples,
+            or the devices cannot share it evenly.
     """
     float_dtype = keras.config.floatx()
     if any(v.dtype == "float64" for v in model.variables):
@@ -55,7 +57,9 @@ def to_tensors(model, x, y=None, sample_weight=None):
 
     batch = keras.tree.map_structure(to_tensor, (x, y, sample_weight))
     sizes = {
-        part: sorted({_samples(leaf) for leaf in keras.tree.flatten(value)} - {None})
+        part: sorted(
+            {leaf.shape[0] for leaf in keras.tree.flatten(value) if _has_samples(leaf)}
+        )
         for part, value in zip(("x", "y", "sample_weight"), batch, strict=True)
     }
     sizes = {part: size for part, size in sizes.items() if size}
@@ -71,7 +75,5 @@ def to_tensors(model, x, y=None, sample_weight=None):
     return autodiff.shard_batch(model, batch)
 
 
-def _samples(leaf):
-    if leaf is None or not len(leaf.shape):
-        return None
-    return leaf.shape[0]
+def _has_samples(leaf):
+    return leaf is not None and len(leaf.shape) > 0

@@ -1,12 +1,14 @@
 """Directions in weight space other than the gradient."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 RANDOM = ("random", "filter_normalized_random")
 
 
-def check_direction(direction):
-    """Returns the direction, or raises ValueError if there is no such direction."""
+def check_direction(direction: str) -> str:
+    """Returns the direction, or raises a ValueError if it is unknown."""
     if direction not in ("gradient", *RANDOM):
         raise ValueError(
             f"direction must be 'gradient' or one of {', '.join(map(repr, RANDOM))}; "
@@ -15,27 +17,30 @@ def check_direction(direction):
     return direction
 
 
-def draw(direction, variables, seed):
+def random_direction(
+    direction: str, variables: Sequence, seed: int | list[int]
+) -> list[np.ndarray] | None:
     """Returns a random direction of length 1, or None for the gradient.
 
-    Drawn by NumPy, so that a seed means the same direction on every backend.
+    Drawn with NumPy, so that a seed gives the same direction on every backend.
 
     Args:
         direction: `"gradient"`; `"random"`, Gaussian; or
             `"filter_normalized_random"`, Gaussian with every filter rescaled to the
-            norm of the filter of the weights, and zero along biases and along the
-            scales of normalizations (Li et al., "Visualizing the Loss Landscape of
-            Neural Nets", 2018, section 4). A filter is what makes one output unit:
-            a slice along the last axis.
+            norm of the corresponding filter of the weights, and zero along biases and
+            normalization scales (Li et al., "Visualizing the Loss Landscape of Neural
+            Nets", 2018, section 4). A filter produces one output unit: it is a slice
+            along the last axis.
         variables: Trainable variables.
         seed: Integer, or a list of integers.
 
     Returns:
-        A list of arrays, one of the shape and dtype of each variable; None for the
+        A list with one array of the shape and dtype of each variable; None for the
         gradient.
 
     Raises:
-        ValueError: There is no such direction.
+        ValueError: The direction is unknown, or all weights to be filter-normalized
+            are zero.
     """
     if check_direction(direction) == "gradient":
         return None

@@ -1,4 +1,4 @@
-"""A distribution in few numbers."""
+"""Summary of a distribution: moments and a histogram."""
 
 import dataclasses
 
@@ -10,12 +10,12 @@ class Distribution:
     """Moments and histogram of a sample.
 
     Attributes:
-        mean: Of all values; NaN or infinite if a value is.
-        variance: Mean squared distance from the mean, likewise.
-        minimum: Smallest finite value, NaN if there is none. Where all values are the
-            same up to rounding, it lies at least 1/2 under them.
-        maximum: Largest finite value, likewise.
-        counts: Finite values in bins of equal width from minimum to maximum,
+        mean: Mean of all values; NaN or infinite if a value is.
+        variance: Mean squared distance from the mean; NaN if a value is not finite.
+        minimum: Smallest finite value, NaN if there is none. If all values are equal
+            up to rounding, at least 1/2 below them.
+        maximum: Largest finite value, or correspondingly above.
+        counts: Finite values per bin, in bins of equal width from minimum to maximum,
             int [bins].
     """
 
@@ -26,29 +26,24 @@ class Distribution:
     counts: np.ndarray
 
 
-def distribution(values, bins):
-    """Returns the `Distribution` of an array, computed in float64.
-
-    Args:
-        values: Array of any shape.
-        bins: Positive number of bins.
-    """
+def distribution(values: np.ndarray, bins: int) -> Distribution:
+    """Returns the `Distribution` of an array of any shape, computed in float64."""
     values = np.asarray(values, np.float64).ravel()
     finite = values[np.isfinite(values)]
     with np.errstate(invalid="ignore", over="ignore"):
-        mean, variance = values.mean(), values.var()
+        mean, variance = float(values.mean()), float(values.var())
     if not finite.size:
         nan = float("nan")
         return Distribution(mean, variance, nan, nan, np.zeros(bins, int))
-    low, high = finite.min(), finite.max()
+    low, high = float(finite.min()), float(finite.max())
     if np.any(np.diff(edges(low, high, bins)) <= 0):
-        # All the same up to rounding: wide enough for bins, as `numpy.histogram` is.
-        half = max(0.5, bins * np.spacing(max(-low, high)))
+        # All equal up to rounding: widen the range, as `numpy.histogram` does.
+        half = max(0.5, bins * float(np.spacing(max(-low, high))))
         low, high = low - half, high + half
     counts, _ = np.histogram(finite, bins, (low, high))
-    return Distribution(float(mean), float(variance), float(low), float(high), counts)
+    return Distribution(mean, variance, low, high, counts)
 
 
-def edges(minimum, maximum, bins):
+def edges(minimum: float, maximum: float, bins: int) -> np.ndarray:
     """Returns the edges of the bins of a `Distribution`, float64 [bins + 1]."""
     return np.linspace(minimum, maximum, bins + 1)

@@ -1,29 +1,31 @@
 """The loss landscape along a direction (section 3.2 of the paper)."""
 
 import dataclasses
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff
-from keras_bnsmooth.probes import directions
 from keras_bnsmooth.probes.arguments import check_model, to_tensors
-from keras_bnsmooth.probes.norms import (
+from keras_bnsmooth.probes.directions import random_direction
+from keras_bnsmooth.probes.rounding import rounding_noise, rounding_unit
+from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
     differences,
     squared_norms,
     total,
 )
-from keras_bnsmooth.probes.rounding import rounding_noise, rounding_unit
 
 
 @dataclasses.dataclass(frozen=True)
 class Landscape:
-    """How loss and gradient vary along a direction.
+    """Loss and gradient along a direction.
 
     W are all trainable weights, L is the training loss on the batch, g = grad L(W),
-    d is the direction, g itself by default, and || . || the l2 norm over all
-    weights together.
+    d is the direction (by default g), and || . || is the l2 norm over all weights
+    together.
 
     Attributes:
         loss: L(W).
@@ -33,10 +35,10 @@ class Landscape:
             figures 4a, 9a, 11 and 12.
         gradient_distances: Gradient predictiveness ||grad L(W - s d) - g||,
             float64 [K]: figures 4b, 9b and 10.
-        resolved: bool [K]. False where more than a twentieth of the gradient
-            distance may be rounding, as happens where a step is not much longer
+        resolved: bool [K]. False if the gradient distance is not finite, or if more
+            than a twentieth of it may be rounding, as happens for steps hardly longer
             than the spacing of floating-point numbers around the weights.
-        beta: Effective beta-smoothness, max over resolved s of
+        beta: Effective beta-smoothness, the maximum over resolved s of
             ||grad L(W - s d) - g|| / (s ||d||): figures 4c and 9c. NaN if no step
             size is resolved or the gradient is zero.
     """
@@ -53,23 +55,30 @@ class Landscape:
 # A distance is resolved if it is this many times the rounding noise of gradients,
 # which bounds its relative error, and so that of beta, by 5 %.
 _RESOLVED = 20
-# Gradients of float32 networks were seen to be wrong by up to 1e-4 of their norm,
-# about 1,000 units of rounding (a 25-layer linear network). Distances ten times
-# `_RESOLVED` that long are resolved without a look at the noise, which costs time.
+# Float32 gradients were observed to be off by up to 1e-4 of their norm, about 1,000
+# rounding units (25-layer linear network). Distances ten times `_RESOLVED` as long are
+# resolved without measuring the noise, which takes time.
 _SURELY_RESOLVED = 200_000
 
 
 def landscape(
-    model, x, y, step_sizes, *, sample_weight=None, direction="gradient", seed=0
-):
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    step_sizes: Any,
+    *,
+    sample_weight: Any = None,
+    direction: str = "gradient",
+    seed: int = 0,
+) -> Landscape:
     """Measures loss and gradient at weights moved along a direction.
 
     The loss is the one that training minimizes on this batch: in training mode, with
-    regularizers, and with the same noise and dropout at every step size. Trainable
-    weights alone move.
+    regularizers, and with the same noise and dropout at every step size. Only trainable
+    weights move.
 
-    The cost is K + 1 evaluations of loss and gradient, one after the other. If some
-    gradient distance is so short that it might be rounding, four more decide.
+    Costs K + 1 evaluations of loss and gradient, one after the other, and four more if
+    some gradient distance is so short that it might be rounding.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -77,11 +86,12 @@ def landscape(
         y: Targets of the batch, or None if the model has none.
         step_sizes: Positive step sizes s, K of them.
         sample_weight: Weights of the samples, or None.
-        direction: `"gradient"`, the paper's; `"random"`, Gaussian; or
-            `"filter_normalized_random"`, Gaussian with each filter as long as that
-            of the weights (Li et al., 2018). Random directions have the length of
-            the gradient, so that the same step size means the same distance.
-        seed: Integer that decides a random direction.
+        direction: `"gradient"`, as in the paper; `"random"`, Gaussian; or
+            `"filter_normalized_random"`, Gaussian with each filter as long as the
+            corresponding filter of the weights (Li et al., 2018). Random directions
+            have the length of the gradient, so the same step size covers the same
+            distance.
+        seed: Integer that determines a random direction.
 
     Returns:
         A `Landscape`.
@@ -89,24 +99,24 @@ def landscape(
     Raises:
         ValueError: The model is not built, not compiled or has no trainable weights;
             the batch does not fit it; a step size is not positive and finite; the
-            direction is not one of those above.
+            direction is unknown.
 
     Example:
     ```python
     learning_rate = 0.1
-    r = probes.landscape(model, x, y, learning_rate * np.geomspace(0.5, 4, 8))
+    r = kb.probes.landscape(model, x, y, learning_rate * np.geomspace(0.5, 4, 8))
     print(r.losses.min(), r.losses.max(), r.beta)
     ```
     """
     check_model(model)
     step_sizes = check_step_sizes(step_sizes)
     batch = to_tensors(model, x, y, sample_weight)
-    random = directions.draw(direction, model.trainable_variables, seed)
-    return measure(model, batch, step_sizes, random)
+    random = random_direction(direction, model.trainable_variables, seed)
+    return measure_landscape(model, batch, step_sizes, random)
 
 
-def check_step_sizes(step_sizes, name="step_sizes"):
-    """Returns step sizes as a float64 array [K], or raises ValueError."""
+def check_step_sizes(step_sizes: Any, name: str = "step_sizes") -> np.ndarray:
+    """Returns step sizes as a float64 array [K], or raises a ValueError."""
     array = np.asarray(step_sizes, np.float64)
     positive = np.isfinite(array) & (array > 0)
     if array.ndim != 1 or not array.size or not positive.all():
@@ -116,15 +126,19 @@ def check_step_sizes(step_sizes, name="step_sizes"):
     return array
 
 
-def measure(model, batch, step_sizes, random=None):
-    """Returns the `Landscape` for arguments that are known to be sound.
+def measure_landscape(
+    model: keras.Model,
+    batch: tuple,
+    step_sizes: np.ndarray,
+    random: list[np.ndarray] | None = None,
+) -> Landscape:
+    """Computes a `Landscape` from validated arguments.
 
     Args:
         model: The model.
         batch: (x, y, sample_weight) as tensors.
-        step_sizes: float64 array [K]; zeros are allowed here, and have no beta.
-        random: Direction, one array for each trainable variable, or None for the
-            gradient.
+        step_sizes: float64 array [K]; may hold zeros, which have no beta.
+        random: Direction, one array per trainable variable; None for the gradient.
     """
     step_values = ops.convert_to_tensor(
         step_sizes, accumulation_dtype(model.trainable_variables)
@@ -133,11 +147,11 @@ def measure(model, batch, step_sizes, random=None):
     gradient_norm = float(np.sqrt(total(squares)))
     distances = np.sqrt(total(curve[:, 1:]))
 
-    resolved = np.ones(len(step_sizes), bool)
+    resolved = np.isfinite(distances)
     unit = rounding_unit(model)
     close = distances < _SURELY_RESOLVED * unit * gradient_norm
     if np.any(close & (step_sizes > 0)):
-        resolved = distances >= _RESOLVED * rounding_noise(model, batch, unit)
+        resolved &= distances >= _RESOLVED * rounding_noise(model, batch, unit)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = distances / (step_sizes * gradient_norm)
     return Landscape(
@@ -172,7 +186,7 @@ def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
         ]
 
     def at(step_size):
-        # The moved weights have no name here, which would hold their memory.
+        # A local variable for the moved weights would keep their memory alive.
         loss, g = autodiff.value_and_grad(model, moved(step_size), state, *batch)
         loss = ops.reshape(ops.cast(loss, dtype), (1,))
         return ops.concatenate([loss, squared_norms(differences(g, gradient), dtype)])

@@ -1,52 +1,59 @@
 """The layers of a model in the order in which the paper counts them."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
+
+import keras
+
+from keras_bnsmooth import keras_model
+
+Path = tuple[str, ...]
 
 
 class WeightLayer(NamedTuple):
     """A layer that owns trainable weights.
 
     Attributes:
-        name: Its name, preceded by those of the layers around it if another layer
+        name: Its name, preceded by the names of the enclosing layers if another layer
             of the model has the same name.
-        positions: Where its weights stand in `model.trainable_variables`.
+        positions: Positions of its weights in `model.trainable_variables`.
     """
 
     name: str
     positions: tuple[int, ...]
 
 
-def weight_layers(model):
+def weight_layers(model: keras.Model) -> list[WeightLayer]:
     """Returns the layers that own trainable weights, in the order of `model.layers`.
 
     Nested models are flattened in place, and so are layers made of layers: a
-    bidirectional LSTM is two cells. Normalization layers are layers of their own. A
-    layer that is used several times counts once, at its first place, and so does a
-    weight that several layers share. Frozen weights do not count.
+    bidirectional LSTM counts as two cells. Normalization layers count as layers. A
+    layer that is used several times counts once, at its first position, and so does a
+    weight shared by several layers. Frozen weights do not count.
 
     Args:
         model: A built `keras.Model`.
-
-    Returns:
-        A list of `WeightLayer`.
     """
     position = {id(v): i for i, v in enumerate(model.trainable_variables)}
     found = []
     for path, layer in walk(model):
-        # A variable is taken by the first layer that owns it.
-        own = [position.pop(id(v), None) for v in layer._trainable_variables]
-        own = tuple(i for i in own if i is not None)
-        if own:
-            found.append((path, own))
+        # The first layer that owns a variable takes it.
+        own = [
+            position.pop(id(v), None)
+            for v in keras_model.own_trainable_variables(layer)
+        ]
+        taken = tuple(i for i in own if i is not None)
+        if taken:
+            found.append((path, taken))
     names = unique_names([path or (model.name,) for path, _ in found])
     return [WeightLayer(name, own) for name, (_, own) in zip(names, found, strict=True)]
 
 
-def walk(model):
+def walk(model: keras.Model) -> Iterator[tuple[Path, keras.layers.Layer]]:
     """Yields (path, layer) for the model and every layer in it, outermost first.
 
-    The path is the tuple of the names of the layers around it, without that of the
-    model, and its own; it is empty for the model itself.
+    The path holds the names of the enclosing layers, without that of the model, and
+    the layer's own name; it is empty for the model itself.
     """
     seen = set()
 
@@ -55,14 +62,14 @@ def walk(model):
             return
         seen.add(id(layer))
         yield path, layer
-        for part in layer._flatten_layers(include_self=False, recursive=False):
+        for part in keras_model.sublayers(layer):
             yield from visit(part, (*path, part.name))
 
     yield from visit(model, ())
 
 
-def unique_names(paths):
-    """Returns the last name of each path, or all of them where that is ambiguous."""
+def unique_names(paths: list[Path]) -> list[str]:
+    """Returns the last name of each path, or the whole path where that is ambiguous."""
     last = [path[-1] for path in paths]
     return [
         name if last.count(name) == 1 else "/".join(path)

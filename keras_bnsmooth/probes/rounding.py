@@ -1,12 +1,14 @@
-"""How much of a difference between two gradients is rounding."""
+"""Estimates the rounding error in the difference of two gradients."""
+
+from typing import Any
 
 import keras
 import ml_dtypes
 import numpy as np
 from keras import ops
 
-from keras_bnsmooth import autodiff
-from keras_bnsmooth.probes.norms import (
+from keras_bnsmooth import autodiff, keras_model
+from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
     differences,
     squared_norms,
@@ -16,19 +18,20 @@ from keras_bnsmooth.probes.norms import (
 _DRAWS = 3
 
 
-def rounding_unit(model):
-    """Returns the relative spacing of the coarsest floats on the way to a gradient.
+def rounding_unit(model: keras.Model) -> float:
+    """Returns the relative spacing of the coarsest floats that a gradient passes.
 
-    Those of weights, of the layers' computations, and of losses, which compute in
-    `keras.config.floatx()` unless told otherwise: set it to `"float64"` for float64
+    These are the dtypes of the weights, of the layers' computations and of the loss,
+    which is computed in `keras.config.floatx()`: set that to `"float64"` for float64
     from end to end.
     """
     dtypes = {v.dtype for v in model.trainable_variables} | {keras.config.floatx()}
-    # Inputs and layers made of layers, such as the model, compute nothing themselves.
+    # Inputs, and layers made of layers such as the model, compute nothing themselves.
     dtypes |= {
         layer.compute_dtype
-        for layer in model._flatten_layers()
-        if not layer._layers and not isinstance(layer, keras.layers.InputLayer)
+        for layer in keras_model.flat_layers(model)
+        if not keras_model.sublayers(layer)
+        and not isinstance(layer, keras.layers.InputLayer)
     }
     return max(
         float(ml_dtypes.finfo(dtype).eps)
@@ -37,14 +40,14 @@ def rounding_unit(model):
     )
 
 
-def rounding_noise(model, batch, unit):
-    """Returns the typical ||grad L(W + e) - grad L(W)|| for e of the size of rounding.
+def rounding_noise(model: keras.Model, batch: tuple, unit: float) -> float:
+    """Returns the typical ||grad L(W + e) - grad L(W)|| for rounding-sized e.
 
-    A step W - s d ends on the nearest floating-point numbers, off by an e that has
-    no preferred direction, and the rounding errors of evaluating the gradient differ
-    from point to point. Both are seen at once by evaluating the gradient at W and
-    at weights a few of which, drawn at random, are moved to a neighbouring number,
-    so that ||e|| is what rounding to nearest gives: 1 / sqrt(12) of the spacing.
+    A step W - s d lands on the nearest floating-point numbers, off by an e without a
+    preferred direction, and the rounding error of evaluating the gradient varies from
+    point to point. Both show when the gradient is evaluated at weights of which a few,
+    drawn at random, are moved to a neighboring number, such that ||e|| is what rounding
+    to nearest gives: 1 / sqrt(12) of the spacing.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -59,32 +62,27 @@ def rounding_noise(model, batch, unit):
         [_signs(generator, tuple(v.shape)) for v in model.trainable_variables]
         for _ in range(_DRAWS)
     ]
-    noise = autodiff.compiled(model, _noise, unit=unit)
-    return float(np.sqrt(total(noise(*batch, draws)) / _DRAWS))
+    squares = autodiff.compiled(model, _squared_changes, unit=unit)(*batch, draws)
+    return float(np.sqrt(total(squares) / _DRAWS))
 
 
 def _signs(generator, shape):
-    """-1, 0 or 1 with the variance of an error uniform over the spacing, 1 / 12."""
+    """-1, 0 or 1, with the variance of an error uniform over the spacing, 1 / 12."""
     draw = generator.integers(24, size=shape, dtype=np.int8)
     return (draw == 0).astype(np.int8) - (draw == 1)
 
 
-def _noise(model, weights, state, x, y, sample_weight, draws, unit):
+def _squared_changes(model, weights, state, *args: Any, unit: float):
+    *batch, draws = args
     dtype = accumulation_dtype(model.trainable_variables)
-    _, gradient = autodiff.value_and_grad(model, weights, state, x, y, sample_weight)
-    squares = []
+    _, gradient = autodiff.value_and_grad(model, weights, state, *batch)
+    squares: list = []
     for signs in draws:
         moved = [
             w + w * ops.cast(unit, w.dtype) * ops.cast(sign, w.dtype)
             for w, sign in zip(weights, signs, strict=True)
         ]
-        _, g = autodiff.value_and_grad(
-            model,
-            autodiff.optimization_barrier(moved, squares or gradient),
-            state,
-            x,
-            y,
-            sample_weight,
-        )
+        moved = autodiff.optimization_barrier(moved, squares or gradient)
+        _, g = autodiff.value_and_grad(model, moved, state, *batch)
         squares.append(ops.sum(squared_norms(differences(g, gradient), dtype)))
     return ops.stack(squares)

@@ -1,1 +1,1 @@
-"""What a run leaves behind: JSON lines for figures, event files for TensorBoard."""
+"""Files that probes leave behind: JSON lines, and event files for TensorBoard."""

@@ -1,18 +1,22 @@
-"""Records as JSON lines: one row a line, appended and flushed at once.
+"""Records as JSON lines: one row per line, flushed as soon as it is appended.
 
-A killed run keeps every line but perhaps its last, which `read` then ignores.
-JSON has no NaN and no infinity; they are written as the strings "NaN", "Infinity"
-and "-Infinity", which `read` and `pandas.read_json(path, lines=True)` both turn
-back into floats.
+A killed run keeps every line but perhaps its last, which `read` then ignores. JSON has
+neither NaN nor infinity; they are written as the strings "NaN", "Infinity" and
+"-Infinity", which `read` and `pandas.read_json(path, lines=True)` turn back into
+floats.
 """
 
 import contextlib
 import json
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+PathLike = str | os.PathLike
 
 _NON_FINITE = {
     "NaN": math.nan,
@@ -21,15 +25,15 @@ _NON_FINITE = {
 }
 
 
-def append(path, row):
-    """Appends `row` to the file at `path`, which is made where it is missing.
+def append(path: PathLike, row: dict[str, Any]) -> None:
+    """Appends `row` to the file at `path`, which is created if missing.
 
     Args:
         path: File to append to.
         row: Dict of JSON types, NumPy scalars and NumPy arrays.
 
     Raises:
-        OSError: The file cannot be written. What it held before is unchanged.
+        OSError: The file cannot be written. Its previous content is unchanged.
     """
     line = (dumps(row) + "\n").encode()
     with open(path, "ab", buffering=0) as file:
@@ -37,17 +41,17 @@ def append(path, row):
         try:
             written = file.write(line)
             if written != len(line):
-                # A nearly full disk takes a part; asking for the rest raises.
+                # A nearly full disk accepts a part; writing the rest raises.
                 file.write(line[written:])
         except OSError:
             file.truncate(start)
             raise
 
 
-def read(path):
+def read(path: PathLike) -> list[dict[str, Any]]:
     """Returns the rows of the file at `path` as a list of dicts.
 
-    A last line that was cut off is left out.
+    Skips a last line that was cut off.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -55,7 +59,7 @@ def read(path):
     """
     with open(path, encoding="utf-8") as file:
         lines = file.read().split("\n")
-    # What follows the last newline is empty or was cut off.
+    # Whatever follows the last newline is empty or was cut off.
     complete = lines[:-1]
     rows = []
     for number, line in enumerate(complete, start=1):
@@ -69,12 +73,12 @@ def read(path):
     return rows
 
 
-def read_columns(path):
+def read_columns(path: PathLike) -> dict[str, np.ndarray]:
     """Returns the rows of the file at `path` as columns.
 
     Returns:
-        Dict from the name of each quantity to an array [rows, ...]. Rows that lack
-        a quantity, such as the test accuracy, have NaN.
+        Dict from the name of each quantity to an array [rows, ...], with NaN for rows
+        that lack the quantity, such as the test accuracy.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -85,11 +89,11 @@ def read_columns(path):
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
-def truncate(path, step):
-    """Drops the rows with a `step` beyond `step`, in one atomic replacement.
+def truncate(path: PathLike, step: int) -> None:
+    """Drops the rows beyond `step` in one atomic replacement.
 
-    A run that goes on from its checkpoint at `step` writes them again. A missing
-    file is left missing.
+    A run that resumes from its checkpoint at `step` writes them again. Does nothing if
+    the file is missing.
     """
     if not os.path.exists(path):
         return
@@ -98,7 +102,7 @@ def truncate(path, step):
         partial.write_text("".join(dumps(row) + "\n" for row in kept))
 
 
-def dumps(value, indent=None):
+def dumps(value: Any, indent: int | None = None) -> str:
     """Returns `value` as valid JSON; NaN and infinities become strings."""
     return json.dumps(_encode(value), allow_nan=False, indent=indent)
 
@@ -128,11 +132,11 @@ def _decode(value):
 
 
 @contextlib.contextmanager
-def atomic_write(path):
-    """Yields a path to write to, which replaces `path` once the block is done.
+def atomic_write(path: PathLike) -> Iterator[Path]:
+    """Yields a path to write to, which replaces `path` when the block exits.
 
-    A reader sees the old file or the new one, also after a crash. Where the block
-    fails, the old one stays. The yielded path has the ending of `path`.
+    A reader sees either the old file or the new one, even after a crash. If the block
+    fails, the old file stays. The yielded path has the same suffix as `path`.
 
     Raises:
         OSError: The file cannot be written.

@@ -1,56 +1,72 @@
-"""The record of one callback in the run directory."""
+"""The record of one probe in its log directory."""
 
 from pathlib import Path
+from typing import Any
 
 from keras_bnsmooth import backend
 from keras_bnsmooth.records import json_lines
-from keras_bnsmooth.records.tensorboard import EventFile
+from keras_bnsmooth.records.dashboard import Dashboard
 
 
-class Record:
-    """JSON lines `log_dir/name.jsonl` and TensorBoard events in `log_dir/name/`.
+class ProbeRecord:
+    """JSON lines in `log_dir/name.jsonl` and TensorBoard events in `log_dir/name/`.
 
-    Opened at the step at which training begins or goes on. Rows after that step
-    are what a run wrote after the checkpoint from which it now goes on, and are
-    dropped, since they will be written again; so is a row of step 0 where training
-    begins, which another model may have left. Where several processes train the model,
-    the first one alone writes.
+    Opened at the step at which training starts or resumes. Rows beyond that step were
+    written after the checkpoint from which training resumes; they are dropped, since
+    they will be written again. So is a row of step 0 if training starts there. If
+    several processes train the model, only the first one writes.
 
     Args:
-        log_dir: The run directory.
-        name: Of the record.
-        step: The present step.
-        layout: Custom Scalars layout, or None.
+        log_dir: The log directory; created if missing.
+        name: Name of the record.
+        step: The current step.
+        dashboard: Charts for TensorBoard's Custom Scalars, or None.
+
+    Attributes:
+        rows: The rows that the record already holds up to `step`.
 
     Raises:
-        ValueError: Training begins, and there is the record of another run.
+        ValueError: Training starts at step 0 and the record of another run is there.
         OSError: The directory cannot be written.
     """
 
-    def __init__(self, log_dir, name, step, layout=None):
+    def __init__(
+        self,
+        log_dir: json_lines.PathLike,
+        name: str,
+        step: int,
+        dashboard: Dashboard | None = None,
+    ):
         self._path = Path(log_dir) / f"{name}.jsonl"
         self._events = None
-        self.rows = json_lines.read(self._path) if self._path.exists() else []
-        if self.rows and step == 0 and self.rows[-1]["step"] > 0:
+        rows = json_lines.read(self._path) if self._path.exists() else []
+        if rows and step == 0 and rows[-1]["step"] > 0:
             raise ValueError(
-                f"{self._path} already holds a run up to step "
-                f"{self.rows[-1]['step']}, and this one begins at step 0; give a new "
-                "log_dir or remove the file."
+                f"{self._path} already holds a run up to step {rows[-1]['step']}, and "
+                "this one starts at step 0; pass a new log_dir or delete the file."
             )
-        self.rows = [row for row in self.rows if row["step"] <= (step or -1)]
+        self.rows = rows_up_to(step, rows)
         if backend.process_index() > 0:
             return
+        # Imports the tensorboard package, which a probe without a record never needs.
+        from keras_bnsmooth.records.tensorboard import EventFile
+
         self._path.parent.mkdir(parents=True, exist_ok=True)
         last = self.rows[-1]["step"] if self.rows else -1
         # Also removes a last line that was cut off.
         json_lines.truncate(self._path, last)
         self._events = EventFile(Path(log_dir) / name, first_step=last + 1)
-        if layout is not None:
-            self._events.layout(layout)
+        if dashboard is not None:
+            self._events.dashboard(dashboard)
             self._events.flush()
 
-    def append(self, row, scalars, histograms):
-        """Writes a row, and the curves that it adds a point to.
+    def append(
+        self,
+        row: dict[str, Any],
+        scalars: dict[str, float],
+        histograms: dict[str, tuple],
+    ) -> None:
+        """Writes a row and its TensorBoard points.
 
         Args:
             row: Dict with an entry "step".
@@ -66,7 +82,15 @@ class Record:
             self._events.histogram(tag, counts, edges, row["step"])
         self._events.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Closes the event file."""
         if self._events is not None:
             self._events.close()
+
+
+def rows_up_to(step: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the rows that stay when training starts or resumes at `step`.
+
+    Step 0 drops all rows, since a run that starts there writes its first row again.
+    """
+    return [row for row in rows if row["step"] <= (step or -1)]

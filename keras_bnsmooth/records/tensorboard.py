@@ -1,7 +1,7 @@
-"""TensorBoard event files, written by the `tensorboard` package alone.
+"""TensorBoard event files, written with the `tensorboard` package alone.
 
-Every backend of Keras writes the same files by the same lines, and a full disk
-raises where it happens: there is no writer thread that could swallow the error.
+All backends of Keras write the same files with the same code, and a full disk raises
+where it happens, since no writer thread could swallow the error.
 """
 
 import os
@@ -12,34 +12,36 @@ from pathlib import Path
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar_metadata
 from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
+from keras_bnsmooth.records.dashboard import BandChart, Dashboard
+
 
 class EventFile:
     """One event file in `directory`, which TensorBoard shows as a run.
 
-    TensorBoard follows a single event file a directory, so whatever writes
-    concurrently needs directories of its own.
+    TensorBoard follows a single event file per directory, so concurrent writers need
+    separate directories.
 
     Args:
-        directory: Where the file goes; made where it is missing.
-        first_step: Points at this step and beyond that earlier files of the
-            directory hold are dropped from the charts: a run that goes on from a
-            checkpoint writes them again.
+        directory: Where the file goes; created if missing.
+        first_step: Charts drop points at or beyond this step that earlier files in the
+            directory hold, since a run that resumes from a checkpoint rewrites them.
 
     Raises:
         OSError: The file cannot be written.
     """
 
-    def __init__(self, directory, first_step=0):
+    def __init__(self, directory: str | os.PathLike, first_step: int = 0):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        # Readers take files in the order of their names: time first, and then a
-        # number, for two files within one clock tick.
+        # Readers sort files by name: time first, then a number, for two files created
+        # within one clock tick.
         now = time.time()
         number = len(list(directory.glob("events.out.tfevents.*")))
         name = (
@@ -53,8 +55,8 @@ class EventFile:
         )
         self.flush()
 
-    def scalar(self, tag, value, step):
-        """Writes one point of the curve `tag`; NaN and infinity are shown as such."""
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        """Writes one point of the curve `tag`; NaN and infinity are allowed."""
         self._summary(
             tag,
             np.float32(value),
@@ -62,7 +64,7 @@ class EventFile:
             step,
         )
 
-    def histogram(self, tag, counts, edges, step):
+    def histogram(self, tag: str, counts, edges, step: int) -> None:
         """Writes a histogram of `counts` [bins] between `edges` [bins + 1]."""
         edges = np.asarray(edges, np.float64)
         buckets = np.stack([edges[:-1], edges[1:], np.asarray(counts)], axis=1)
@@ -73,8 +75,15 @@ class EventFile:
             step,
         )
 
-    def layout(self, layout):
-        """Writes the Custom Scalars dashboard of this run, a `layout_pb2.Layout`."""
+    def dashboard(self, dashboard: Dashboard) -> None:
+        """Writes the charts of this run for Custom Scalars."""
+        layout = layout_pb2.Layout(
+            category=[
+                layout_pb2.Category(
+                    title=dashboard.title, chart=map(_chart, dashboard.charts)
+                )
+            ]
+        )
         self._summary(
             custom_scalar_metadata.CONFIG_SUMMARY_TAG,
             np.array(layout.SerializeToString(), dtype=object),
@@ -82,12 +91,12 @@ class EventFile:
             step=0,
         )
 
-    def flush(self):
-        """Hands everything written so far to the file system."""
+    def flush(self) -> None:
+        """Flushes everything written so far to disk."""
         self._writer.flush()
 
-    def close(self):
-        """Closes the file; a second call does nothing."""
+    def close(self) -> None:
+        """Closes the file; further calls do nothing."""
         if not self._writer.closed:
             self._writer.close()
 
@@ -102,3 +111,16 @@ class EventFile:
         event.wall_time = time.time()
         event.step = step
         self._writer.write(event.SerializeToString())
+
+
+def _chart(chart):
+    if isinstance(chart, BandChart):
+        series = layout_pb2.MarginChartContent.Series(
+            value=f"{chart.tag}/median",
+            lower=f"{chart.tag}/low",
+            upper=f"{chart.tag}/high",
+        )
+        content = {"margin": layout_pb2.MarginChartContent(series=[series])}
+    else:
+        content = {"multiline": layout_pb2.MultilineChartContent(tag=[chart.tags])}
+    return layout_pb2.Chart(title=chart.title, **content)

@@ -65,7 +65,7 @@ def test_class_weights():
     "data", [iter([(X, Y)]), ((X, Y) for _ in range(2))], ids=["iterator", "generator"]
 )
 def test_rejects_what_ends(data):
-    with pytest.raises(ValueError, match="ends and cannot be started anew"):
+    with pytest.raises(ValueError, match="data must be restartable"):
         batch_source(data)
 
 
@@ -76,7 +76,7 @@ def test_rejects_other_types(data):
 
 
 def test_rejects_what_is_not_a_batch():
-    with pytest.raises(ValueError, match="at step 4 they gave ndarray"):
+    with pytest.raises(ValueError, match="at step 4 they yielded ndarray"):
         batch_source(lambda step: X).take(4)
     with pytest.raises(ValueError, match="no batch at step 2"):
         batch_source(NoBatches()).take(2)

@@ -308,7 +308,7 @@ def test_batches_that_do_not_fit_are_named_at_the_start(probe):
     name = probe.__name__
     starts_with(probe((X[:, :3], Y), every=5), f"{name} cannot measure .*incompatible")
     starts_with(probe((X[:5], Y[:4]), every=5), "x has 5, y has 4")
-    starts_with(probe(lambda step: X, every=5), "must give")
+    starts_with(probe(lambda step: X, every=5), "must yield")
     starts_with(probe(NoBatches(), every=5), "no batch")
 
 
@@ -407,7 +407,7 @@ def test_an_error_in_the_middle_names_the_step():
 def test_a_callback_follows_one_model():
     probe = LandscapeProbe(BATCH, every=5)
     fit(build(), [probe])
-    with pytest.raises(ValueError, match="has followed another model"):
+    with pytest.raises(ValueError, match="already attached to another model"):
         fit(build(), [probe])
 
 

@@ -83,10 +83,10 @@ def test_a_frozen_normalization_without_weights_uses_moving_statistics():
     norm = keras.layers.BatchNormalization(center=False, scale=False, name="norm")
     model = keras.Sequential([keras.Input((3,)), norm])
     x = np.arange(12, dtype="float32").reshape(4, 3)
-    of_batch = probes.activations(model, x, ["norm"], units=0)["norm"]
+    of_batch = probes.activations(model, x, layers=["norm"], units=0)["norm"]
     np.testing.assert_allclose(of_batch.mean(), 0, atol=1e-6)
     norm.trainable = False
-    moving = probes.activations(model, x, ["norm"], units=0)["norm"]
+    moving = probes.activations(model, x, layers=["norm"], units=0)["norm"]
     np.testing.assert_allclose(moving, x[:, 0] / np.sqrt(1 + 1e-3), rtol=1e-6)
 
 

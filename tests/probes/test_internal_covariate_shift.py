@@ -35,7 +35,7 @@ def check_against_reference(model, batch):
     l2, cosine = reference.internal_covariate_shift(
         model, groups, x, y, 0.1, sample_weight
     )
-    r = probes.internal_covariate_shift(model, x, y, 0.1, sample_weight)
+    r = probes.internal_covariate_shift(model, x, y, 0.1, sample_weight=sample_weight)
     np.testing.assert_allclose(r.l2, l2, rtol=1e-4, atol=1e-6 * l2.max())
     np.testing.assert_allclose(r.cosine, cosine, rtol=1e-4, atol=1e-6)
 
@@ -166,7 +166,7 @@ def test_rejects_a_step_given_twice_or_not_at_all():
 
 def test_rejects_weights_of_other_shapes():
     model, (x, y) = example_models.mlp()
-    with pytest.raises(ValueError, match="next_weights must have one array"):
+    with pytest.raises(ValueError, match="next_weights must hold one array"):
         probes.internal_covariate_shift(
             model, x, y, next_weights=model.get_weights()[:2]
         )

@@ -5,6 +5,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.util import tensor_util
 
+from keras_bnsmooth.records.dashboard import BandChart, Dashboard, LineChart
 from keras_bnsmooth.records.tensorboard import EventFile
 
 
@@ -40,11 +41,11 @@ def test_points_that_a_resumed_run_writes_again_replace_the_old(tmp_path):
     assert points(read(tmp_path), "loss") == [(10, 1.0), (20, 2.0)]
 
 
-def test_tensorboard_reads_histograms_and_layouts(tmp_path):
-    layout = layout_pb2.Layout(category=[layout_pb2.Category(title="landscape")])
+def test_tensorboard_reads_histograms_and_dashboards(tmp_path):
+    charts = [BandChart("Loss", "loss_band"), LineChart("Beta", "^beta$")]
     file = EventFile(tmp_path)
     file.histogram("activation", counts=[1, 3], edges=[0.0, 0.5, 2.0], step=5)
-    file.layout(layout)
+    file.dashboard(Dashboard("Landscape", charts))
     file.close()
     accumulator = read(tmp_path)
     (histogram,) = accumulator.Tensors("activation")
@@ -53,4 +54,14 @@ def test_tensorboard_reads_histograms_and_layouts(tmp_path):
     )
     (config,) = accumulator.Tensors("custom_scalars__config__")
     written = tensor_util.make_ndarray(config.tensor_proto).item()
-    assert layout_pb2.Layout.FromString(written) == layout
+    (category,) = layout_pb2.Layout.FromString(written).category
+    assert category.title == "Landscape"
+    band, line = category.chart
+    assert (band.title, line.title) == ("Loss", "Beta")
+    (series,) = band.margin.series
+    assert (series.value, series.lower, series.upper) == (
+        "loss_band/median",
+        "loss_band/low",
+        "loss_band/high",
+    )
+    assert list(line.multiline.tag) == ["^beta$"]

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_bnsmooth.autodiff.shares import check_divisible
+from keras_bnsmooth.autodiff.training_loss import check_divisible
 
 
 def test_devices_that_share_evenly():
