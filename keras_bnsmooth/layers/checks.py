@@ -1,4 +1,4 @@
-"""Argument checks: one line with the name, the value received, what is accepted."""
+"""Argument checks. Messages name the argument, what it accepts, what it received."""
 
 import math
 import numbers
@@ -12,14 +12,14 @@ def check_real(name, value, *, low, high=math.inf, open_low=False, finite=True):
         value: The value received.
         low: Smallest value accepted.
         high: Largest value accepted.
-        open_low: Whether `low` itself is refused.
-        finite: Whether infinity is refused.
+        open_low: Whether to reject `low` itself.
+        finite: Whether to reject infinity.
 
     Raises:
-        ValueError: `value` is not a real number, NaN, or outside the interval.
+        ValueError: If `value` is not a real number, is NaN, or is outside the interval.
     """
     is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    # Written so that NaN, which compares false with everything, is refused.
+    # NaN compares false with everything, so these comparisons reject it.
     accepted = is_real and (low < value if open_low else low <= value) and value <= high
     if accepted and not (finite and math.isinf(value)):
         return float(value)
@@ -34,10 +34,10 @@ def check_real(name, value, *, low, high=math.inf, open_low=False, finite=True):
 
 
 def check_axis(axis):
-    """Returns `axis` as an int; its range is known at `build` only.
+    """Returns `axis` as an int; `check_channel_axis` checks its range at `build`.
 
     Raises:
-        ValueError: `axis` is not one integer.
+        ValueError: If `axis` is not a single integer.
     """
     if isinstance(axis, numbers.Integral) and not isinstance(axis, bool):
         return int(axis)
@@ -45,11 +45,11 @@ def check_axis(axis):
 
 
 def check_channel_axis(axis, input_shape):
-    """Returns `axis` counted from the front, for inputs of `input_shape`.
+    """Returns `axis` as a non-negative integer, for inputs of shape `input_shape`.
 
     Raises:
-        ValueError: The inputs have fewer than two axes, `axis` is none of theirs,
-            or the size of that axis is unknown.
+        ValueError: If the inputs have fewer than two axes, if `axis` is out of range,
+            or if the size of that axis is unknown.
     """
     rank = len(input_shape)
     if rank < 2:
@@ -74,7 +74,7 @@ def check_mask(mask, inputs):
     """Checks that `mask` has one axis less than `inputs`, as Keras masks do.
 
     Raises:
-        ValueError: The ranks do not fit.
+        ValueError: If it does not.
     """
     if mask is not None and len(mask.shape) != len(inputs.shape) - 1:
         raise ValueError(

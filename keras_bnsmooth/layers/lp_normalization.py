@@ -1,6 +1,7 @@
-"""Normalization by the average p-norm."""
+"""Normalization by the average p-norm (Santurkar et al., 2018, section 3.3)."""
 
 import math
+from typing import Any
 
 import keras
 from keras import constraints, initializers, ops, regularizers
@@ -9,7 +10,6 @@ from keras_bnsmooth.layers.channels import (
     broadcast_channels,
     max_abs_per_channel,
     mean_per_channel,
-    moments_per_channel,
     upcast_half,
 )
 from keras_bnsmooth.layers.checks import (
@@ -22,23 +22,23 @@ from keras_bnsmooth.layers.checks import (
 
 @keras.saving.register_keras_serializable(package="keras_bnsmooth")
 class LpNormalization(keras.layers.Layer):
-    """Normalizes by the mean and the average p-norm of each channel.
+    """Normalizes each channel by its mean and its average p-norm.
 
-    The normalization of section 3.3 of Santurkar et al. (2018), there with p = 1, 2
-    and inf: like batch normalization it fixes the first moment, but it divides by the
-    average p-norm, taken **before** the mean is subtracted:
+    This is the normalization of section 3.3 of Santurkar et al. (2018), who use p = 1,
+    2 and inf. Like batch normalization it fixes the first moment, but it divides by the
+    average p-norm, which is taken **before** the mean is subtracted:
 
     `gamma * (x - mean(x)) / sqrt(norm(x)**2 + epsilon) + beta`
 
-    - `norm(x) = mean(|x|**p)**(1/p)`, and `max(|x|)` for `p=inf`. The means run over
+    - `norm(x) = mean(|x|**p)**(1/p)`, or `max(|x|)` for `p=inf`. The means run over
       the batch and all axes other than `axis`.
-    - With `norm_after_centering=True` it is the norm of `x - mean(x)`. With `p=2`
-      that is batch normalization, in training and at inference.
-    - `epsilon` enters as in batch normalization, squared norm for variance, so that
-      it means the same for every p.
+    - With `norm_after_centering=True`, the norm is that of `x - mean(x)`. With `p=2`
+      this is batch normalization, in training and at inference.
+    - `epsilon` is added to the squared norm, as batch normalization adds it to the
+      variance, so that it has the same meaning for every p.
 
-    **During inference**, moving averages of both statistics take the place of the
-    batch's. They are updated at each call in training mode:
+    **During inference**, moving averages replace the statistics of the batch. They are
+    updated at each call in training mode:
 
     - `moving_mean = moving_mean * momentum + mean(x) * (1 - momentum)`
     - `moving_norm = moving_norm * momentum + norm(x) * (1 - momentum)`
@@ -47,9 +47,12 @@ class LpNormalization(keras.layers.Layer):
     batch normalization averages variances).
 
     Example:
-    >>> layer = LpNormalization(p=1)
-    >>> tuple(layer(keras.random.normal((8, 4)), training=True).shape)
-    (8, 4)
+    >>> import keras
+    >>> import keras_bnsmooth as kb
+    >>> layer = kb.LpNormalization(p=1, epsilon=1e-12)
+    >>> outputs = layer(keras.ops.array([[1.0], [3.0]]), training=True)
+    >>> keras.ops.convert_to_numpy(outputs).round(3).tolist()
+    [[-0.5], [0.5]]
 
     Args:
         p: Real number >= 1, or infinity. The order of the norm.
@@ -59,11 +62,6 @@ class LpNormalization(keras.layers.Layer):
         epsilon: Float > 0, added to the squared norm to avoid dividing by zero.
         center: If `True`, add the offset `beta` to the normalized tensor.
         scale: If `True`, multiply by `gamma`.
-        norm_after_centering: If `True`, take the norm after the mean is subtracted.
-        synchronized: If `True`, statistics are those of the global batch, over all
-            replicas of a `tf.distribute.Strategy`. If `False`, each replica uses
-            those of its own share, as `BatchNormalization` does. On JAX they are
-            those of the global batch always.
         beta_initializer: Initializer for the beta weight.
         gamma_initializer: Initializer for the gamma weight.
         moving_mean_initializer: Initializer for the moving mean.
@@ -72,6 +70,11 @@ class LpNormalization(keras.layers.Layer):
         gamma_regularizer: Optional regularizer for the gamma weight.
         beta_constraint: Optional constraint for the beta weight.
         gamma_constraint: Optional constraint for the gamma weight.
+        synchronized: If `True`, use the statistics of the global batch, over all
+            replicas of a `tf.distribute.Strategy`. If `False`, each replica uses
+            the statistics of its local batch, as in `BatchNormalization`. On JAX,
+            statistics are always those of the global batch.
+        norm_after_centering: If `True`, take the norm after the mean is subtracted.
         **kwargs: Base layer keyword arguments (e.g. `name` and `dtype`).
 
     Call arguments:
@@ -79,12 +82,12 @@ class LpNormalization(keras.layers.Layer):
         training: Python boolean indicating whether the layer should behave in
             training mode (statistics of the batch) or in inference mode (moving
             statistics).
-        mask: Binary tensor with one axis less than `inputs`: the positions that
-            count in the statistics.
+        mask: Binary tensor with one axis less than `inputs`: the positions to include
+            in the statistics.
 
     Raises:
-        ValueError: An argument is outside its range, `axis` is not an axis of the
-            inputs, or `mask` has the wrong rank.
+        ValueError: If an argument is outside its range, if `axis` is not an axis of
+            the inputs, or if `mask` has the wrong rank.
 
     Reference:
 
@@ -96,23 +99,23 @@ class LpNormalization(keras.layers.Layer):
 
     def __init__(
         self,
-        p=2,
-        axis=-1,
-        momentum=0.99,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        norm_after_centering=False,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        moving_mean_initializer="zeros",
-        moving_norm_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        synchronized=False,
-        **kwargs,
+        p: float = 2,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_norm_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        synchronized: bool = False,
+        norm_after_centering: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.p = check_real("p", p, low=1, finite=False)
@@ -141,38 +144,24 @@ class LpNormalization(keras.layers.Layer):
         """Creates the weights, one value per channel."""
         self._channel_axis = check_channel_axis(self.axis, input_shape)
         channels = input_shape[self.axis]
+
+        def add(name, trainable):
+            return self.add_weight(
+                shape=(channels,),
+                name=name,
+                initializer=getattr(self, f"{name}_initializer"),
+                regularizer=getattr(self, f"{name}_regularizer", None),
+                constraint=getattr(self, f"{name}_constraint", None),
+                trainable=trainable,
+                autocast=False,
+            )
+
         if self.scale:
-            self.gamma = self.add_weight(
-                shape=(channels,),
-                name="gamma",
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                autocast=False,
-            )
+            self.gamma = add("gamma", trainable=True)
         if self.center:
-            self.beta = self.add_weight(
-                shape=(channels,),
-                name="beta",
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                autocast=False,
-            )
-        self.moving_mean = self.add_weight(
-            shape=(channels,),
-            name="moving_mean",
-            initializer=self.moving_mean_initializer,
-            trainable=False,
-            autocast=False,
-        )
-        self.moving_norm = self.add_weight(
-            shape=(channels,),
-            name="moving_norm",
-            initializer=self.moving_norm_initializer,
-            trainable=False,
-            autocast=False,
-        )
+            self.beta = add("beta", trainable=True)
+        self.moving_mean = add("moving_mean", trainable=False)
+        self.moving_norm = add("moving_norm", trainable=False)
         self.input_spec = keras.layers.InputSpec(
             ndim=len(input_shape), axes={self._channel_axis: channels}
         )
@@ -191,7 +180,7 @@ class LpNormalization(keras.layers.Layer):
             mean = ops.cast(self.moving_mean, x.dtype)
             norm_squared = ops.square(ops.cast(self.moving_norm, x.dtype))
 
-        # One scale and one shift a channel, so that two passes over `x` are enough.
+        # One scale and one shift per channel need only two passes over `x`.
         scale = ops.rsqrt(norm_squared + self.epsilon)
         if self.scale:
             scale = scale * ops.cast(self.gamma, x.dtype)
@@ -204,17 +193,14 @@ class LpNormalization(keras.layers.Layer):
         return ops.cast(outputs, self.compute_dtype)
 
     def _statistics(self, x, mask):
-        axis = self._channel_axis
-        if self.norm_after_centering and self.p == 2:
-            return moments_per_channel(x, axis, mask, self.synchronized)
-        mean = mean_per_channel(x, axis, mask, self.synchronized)
-        measured = (
-            x - broadcast_channels(mean, x, axis) if self.norm_after_centering else x
-        )
-        return mean, self._norm_squared(measured, mask)
+        """Mean and squared norm of each channel."""
+        mean = mean_per_channel(x, self._channel_axis, mask, self.synchronized)
+        if self.norm_after_centering:
+            x = x - broadcast_channels(mean, x, self._channel_axis)
+        return mean, self._norm_squared(x, mask)
 
     def _norm_squared(self, x, mask):
-        """Square of the average p-norm, finite and with a finite gradient at 0."""
+        """Square of the average p-norm; its value and gradient are finite at 0."""
         over = (self._channel_axis, mask, self.synchronized)
         if self.p == 2:
             return mean_per_channel(ops.square(x), *over)
@@ -222,13 +208,13 @@ class LpNormalization(keras.layers.Layer):
             return ops.square(mean_per_channel(ops.abs(x), *over))
         if math.isinf(self.p):
             return ops.square(max_abs_per_channel(x, *over))
-        # Powers of |x| / max|x| neither overflow nor vanish altogether. The norm does
-        # not depend on what we divide by, so no gradient need flow through it.
+        # Powers of |x| / max|x| neither overflow nor all underflow. The norm does not
+        # depend on the divisor, so no gradient needs to flow through it.
         largest = max_abs_per_channel(ops.stop_gradient(x), *over)
         divisor = ops.where(largest > 0, largest, 1)
         magnitude = ops.abs(x) / broadcast_channels(divisor, x, self._channel_axis)
         power_mean = mean_per_channel(ops.power(magnitude, self.p), *over)
-        # The root has no finite slope at 0, where the norm is 0 whatever the root.
+        # The root has no finite slope at 0; there `largest` alone makes the norm 0.
         power_mean = ops.where(largest > 0, power_mean, 1)
         return ops.square(largest * ops.power(power_mean, 1 / self.p))
 
@@ -236,13 +222,14 @@ class LpNormalization(keras.layers.Layer):
         def moved(moving, batch):
             return moving * self.momentum + batch * (1.0 - self.momentum)
 
-        self.moving_mean.assign(moved(self.moving_mean, mean))
+        moving_mean = ops.cast(self.moving_mean, mean.dtype)
+        moving_norm = ops.cast(self.moving_norm, mean.dtype)
+        self.moving_mean.assign(moved(moving_mean, mean))
         if self.p == 2 and self.norm_after_centering:
-            self.moving_norm.assign(
-                ops.sqrt(moved(ops.square(self.moving_norm), norm_squared))
-            )
+            moving_norm = ops.sqrt(moved(ops.square(moving_norm), norm_squared))
         else:
-            self.moving_norm.assign(moved(self.moving_norm, ops.sqrt(norm_squared)))
+            moving_norm = moved(moving_norm, ops.sqrt(norm_squared))
+        self.moving_norm.assign(moving_norm)
 
     def compute_output_shape(self, input_shape):
         """Returns `input_shape`."""
@@ -250,27 +237,18 @@ class LpNormalization(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        """Returns all arguments of the constructor."""
-        config = {
-            "p": self.p,
-            "axis": self.axis,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "norm_after_centering": self.norm_after_centering,
-            "synchronized": self.synchronized,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "moving_mean_initializer": initializers.serialize(
-                self.moving_mean_initializer
-            ),
-            "moving_norm_initializer": initializers.serialize(
-                self.moving_norm_initializer
-            ),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+        """Returns all constructor arguments."""
+        values = (
+            "p axis momentum epsilon center scale synchronized norm_after_centering"
+        )
+        objects = (
+            "beta_initializer gamma_initializer moving_mean_initializer "
+            "moving_norm_initializer beta_regularizer gamma_regularizer "
+            "beta_constraint gamma_constraint"
+        )
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in values.split()},
+            **{name: serialize(getattr(self, name)) for name in objects.split()},
         }
-        return {**super().get_config(), **config}

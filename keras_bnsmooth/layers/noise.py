@@ -1,105 +1,137 @@
 """The noise of Algorithm 1 of Santurkar et al. (2018)."""
 
-import math
+from typing import Any
 
+import keras
 from keras import ops, random
 
-from keras_bnsmooth.layers.channels import broadcast_channels, number_of_elements
-from keras_bnsmooth.layers.checks import check_real
-
-# Odd, so that w -> factor * w is one-to-one modulo 2**32. Chosen among random ones by
-# the spectral test: the shortest dual vectors of the lattice of (w, 2**16 w, factor w)
-# have length 1120 and more, 265 with both factors (about 1,600 and 300 are the best).
-_FACTORS = [[0xC202387B - 2**32], [0x99A2ECB1 - 2**32]]
+from keras_bnsmooth.layers.channels import broadcast_channels, upcast_half
+from keras_bnsmooth.layers.checks import check_axis, check_channel_axis, check_real
 
 
-def check_noise(n_mu, n_sigma, r_mu, r_sigma):
-    """Returns the four constants as floats.
+class NoiseLayer(keras.layers.Layer):
+    """Base class of the layers that add noise.
+
+    It has no constructor, so that `NoisyBatchNormalization` can inherit from it and
+    from `BatchNormalization`. Subclasses set `axis`, call `_set_noise` in their
+    constructor and `_add_noise` in `call`.
+    """
+
+    def _set_noise(self, n_mu, n_sigma, r_mu, r_sigma, seed):
+        self.n_mu = check_real("n_mu", n_mu, low=0)
+        self.n_sigma = check_real("n_sigma", n_sigma, low=1)
+        self.r_mu = check_real("r_mu", r_mu, low=0)
+        self.r_sigma = check_real("r_sigma", r_sigma, low=0)
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        """Validates the channel axis and creates the weights, if there are any."""
+        self._channel_axis = check_channel_axis(self.axis, input_shape)
+        super().build(input_shape)
+
+    def _add_noise(self, inputs):
+        """Returns `s * inputs + m`, computed in float32 for half precision."""
+        x, axis = upcast_half(inputs), self._channel_axis
+        shape, channels = ops.shape(x), (x.shape[axis],)
+        draw = {"dtype": x.dtype, "seed": self.seed_generator}
+        mu = random.uniform(channels, -self.n_mu, self.n_mu, **draw)
+        sigma = random.uniform(channels, 1.0, self.n_sigma, **draw)
+        m = random.uniform(shape, -self.r_mu, self.r_mu, **draw)
+        s = random.normal(shape, 0.0, self.r_sigma, **draw)
+        m = m + broadcast_channels(mu, x, axis)
+        s = s + broadcast_channels(sigma, x, axis)
+        return ops.cast(s * x + m, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        """Returns `input_shape`."""
+        check_channel_axis(self.axis, input_shape)
+        return input_shape
+
+    def get_config(self):
+        """Returns all constructor arguments."""
+        noise = ("n_mu", "n_sigma", "r_mu", "r_sigma", "axis", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in noise}}
+
+
+@keras.saving.register_keras_serializable(package="keras_bnsmooth")
+class ActivationNoise(NoiseLayer):
+    """Adds the time-varying noise of Santurkar et al. (2018) to its inputs.
+
+    This is the noise of `NoisyBatchNormalization` without the batch normalization,
+    for the paper's network without normalization (Algorithm 1, lines 6 to 14). At
+    every call in training mode, the layer draws for each channel j
+
+    - `mu_j ~ U(-n_mu, n_mu)` and `sigma_j ~ U(1, n_sigma)`,
+
+    and for each element `a` of that channel
+
+    - `m ~ U(mu_j - r_mu, mu_j + r_mu)` and `s ~ N(sigma_j, r_sigma)`, where `r_sigma`
+      is a standard deviation,
+
+    and returns `s * a + m`. All draws are independent, and no gradient flows through
+    them. Half-precision inputs are perturbed in float32.
+
+    At inference the layer returns its inputs unchanged.
+
+    Example:
+    >>> import keras
+    >>> import keras_bnsmooth as kb
+    >>> layer = kb.ActivationNoise(seed=0)
+    >>> x = keras.ops.ones((2, 4))
+    >>> bool(keras.ops.all(layer(x) == x))
+    True
+    >>> bool(keras.ops.all(layer(x, training=True) == x))
+    False
+
+    Args:
+        n_mu: Float >= 0. Channel means are drawn from `[-n_mu, n_mu]`.
+        n_sigma: Float >= 1. Channel scales are drawn from `[1, n_sigma]`.
+        r_mu: Float >= 0. Half-width of the distribution of the shifts around their
+            channel's mean.
+        r_sigma: Float >= 0. Standard deviation of the scales around their channel's
+            scale.
+        axis: Integer, the channel axis. For instance, after a `Conv2D` layer with
+            `data_format="channels_first"`, use `axis=1`.
+        seed: Integer, optional random seed. Layers with the same seed draw the same
+            noise at every step.
+        **kwargs: Base layer keyword arguments (e.g. `name` and `dtype`).
+
+    Call arguments:
+        inputs: Float tensor of rank 2 or more.
+        training: Python boolean indicating whether the layer should behave in
+            training mode (adding noise) or in inference mode (doing nothing).
 
     Raises:
-        ValueError: One of them is negative, NaN, infinite or not a number, or
-            `n_sigma` is below 1.
+        ValueError: If an argument is outside its range, or if `axis` is not an axis
+            of the inputs.
+
+    Reference:
+
+    - [Santurkar et al., 2018](https://arxiv.org/abs/1805.11604), Algorithm 1.
+
+    **About setting `layer.trainable = False`:** as with `GaussianNoise` and `Dropout`,
+    this does not switch off the noise; only `training=False` does. (In contrast,
+    `NoisyBatchNormalization` runs in inference mode when it is not trainable, as
+    `BatchNormalization` does.)
     """
-    return (
-        check_real("n_mu", n_mu, low=0),
-        check_real("n_sigma", n_sigma, low=1),
-        check_real("r_mu", r_mu, low=0),
-        check_real("r_sigma", r_sigma, low=0),
-    )
 
+    def __init__(
+        self,
+        *,
+        n_mu: float = 0.5,
+        n_sigma: float = 1.25,
+        r_mu: float = 0.1,
+        r_sigma: float = 0.1,
+        axis: int = -1,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.axis = check_axis(axis)
+        self._set_noise(n_mu, n_sigma, r_mu, r_sigma, seed)
+        self.supports_masking = True
 
-def add_noise(a, axis, *, n_mu, n_sigma, r_mu, r_sigma, seed):
-    """Perturbs the activations `a` as Algorithm 1 does: `s * a + m`.
-
-    For each channel j: `mu_j ~ U(-n_mu, n_mu)` and `sigma_j ~ U(1, n_sigma)`;
-    for each element of it: `m ~ U(mu_j - r_mu, mu_j + r_mu)` and
-    `s ~ N(sigma_j, r_sigma)`, with `r_sigma` the standard deviation. All draws are
-    independent and none depends on `a`: the gradient with respect to `a` is `s`.
-
-    Args:
-        a: Float tensor of rank 2 or more, in single or double precision.
-        axis: Channel axis of `a`, counted from the front.
-        n_mu: Half the width of the distribution of the channel means.
-        n_sigma: Largest channel scale.
-        r_mu: Half the width of the distribution of the shifts of one channel.
-        r_sigma: Standard deviation of the scales of one channel.
-        seed: A `keras.random.SeedGenerator`.
-
-    Returns:
-        Tensor of the shape and dtype of `a`.
-    """
-    channels = ops.shape(a)[axis]
-    unit = ops.cast(random.uniform((2, channels), dtype="float32", seed=seed), a.dtype)
-    shift = broadcast_channels((2 * unit[0] - 1) * n_mu, a, axis)
-    scale = broadcast_channels(1 + unit[1] * (n_sigma - 1), a, axis)
-    if r_mu or r_sigma:
-        normal, uniform = normal_and_uniform(
-            ops.shape(a), a.dtype, stddev=r_sigma, half_width=r_mu, seed=seed
-        )
-        scale = normal + scale
-        shift = uniform + shift
-    return scale * a + shift
-
-
-def normal_and_uniform(shape, dtype, stddev, half_width, seed):
-    """Draws `N(0, stddev)` and `U(-half_width, half_width)` for every element.
-
-    On a CPU most of the time of noise goes into random bits, so they are used
-    sparingly: one 32-bit word for two elements.
-
-    - Its two 16-bit halves are two uniform numbers for the Box-Muller transform,
-      which makes two independent normal numbers of two uniform ones.
-    - Its products with two odd constants, modulo 2**32, are the uniform numbers of
-      two elements, as the successive outputs of a congruential generator are.
-
-    The four uses of a word go to different elements: the normal and the uniform number
-    of one element come from different words (the very first and last excepted). The
-    normal numbers end at 4.85 standard
-    deviations (they would pass them once in 800,000 draws).
-
-    Args:
-        shape: Shape of the tensors to draw; its sizes may be known at run time only.
-        dtype: Their dtype.
-        stddev: Standard deviation of the normal numbers.
-        half_width: Bound of the uniform numbers.
-        seed: A `keras.random.SeedGenerator`.
-
-    Returns:
-        Tuple `(normal, uniform)` of two tensors.
-    """
-    size = number_of_elements(shape)
-    pairs = (size + 1) // 2
-    words = random.randint(
-        (pairs, 1), minval=-(2**31), maxval=2**31 - 1, dtype="int32", seed=seed
-    )
-
-    halves = ops.cast(ops.reshape(ops.view(words, "int16"), (-1,)), dtype)
-    # Midpoints of 2**16 cells of (0, 1), so that the logarithm is finite.
-    unit = halves[:pairs] * 2.0**-16 + (0.5 + 2.0**-17)
-    radius = ops.sqrt(ops.log(unit) * (-2 * stddev**2))
-    angle = halves[pairs:] * (2.0**-15 * math.pi)
-    normal = ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)])
-
-    products = ops.reshape(words, (1, -1)) * ops.convert_to_tensor(_FACTORS, "int32")
-    uniform = ops.reshape(ops.cast(products, dtype), (-1,)) * (2.0**-31 * half_width)
-    return ops.reshape(normal[:size], shape), ops.reshape(uniform[:size], shape)
+    def call(self, inputs, training=False):
+        """Adds noise in training mode; see the class for the arguments."""
+        return self._add_noise(inputs) if training else inputs

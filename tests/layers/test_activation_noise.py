@@ -75,6 +75,24 @@ def test_outputs_have_the_compute_dtype(policy, dtype):
     assert keras.backend.standardize_dtype(outputs.dtype) == dtype
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_perturbed_in_float32(dtype, rng):
+    x = keras.ops.cast(rng.normal(size=(50, 3)), dtype)
+    half, single = ActivationNoise(dtype=dtype, seed=1), ActivationNoise(seed=1)
+    outputs = half(x, training=True)
+    exact = single(keras.ops.cast(x, "float32"), training=True)
+    rounded = keras.ops.cast(keras.ops.cast(exact, dtype), "float32")
+    outputs = keras.ops.cast(outputs, "float32")
+    np.testing.assert_array_equal(to_numpy(outputs), to_numpy(rounded))
+
+
+def test_double_precision_noise_has_all_its_digits():
+    layer = ActivationNoise(dtype="float64", seed=0)
+    for value in (0.0, 1.0):
+        noise = to_numpy(layer(np.full((40, 25), value), training=True))
+        assert np.mean(noise.astype("float32") == noise) < 0.01
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -107,7 +125,12 @@ def test_an_axis_out_of_range_is_named():
 
 def test_save_and_load_without_custom_objects(tmp_path):
     model = keras.Sequential(
-        [keras.Input((4, 3)), ActivationNoise(0.1, 1.5, 0.2, 0.3, axis=1, seed=3)]
+        [
+            keras.Input((4, 3)),
+            ActivationNoise(
+                n_mu=0.1, n_sigma=1.5, r_mu=0.2, r_sigma=0.3, axis=1, seed=3
+            ),
+        ]
     )
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

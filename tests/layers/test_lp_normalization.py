@@ -187,6 +187,20 @@ def test_mixed_precision_keeps_the_statistics_in_float32(policy, p, rng):
     np.testing.assert_allclose(to_numpy(layer.moving_norm), norm, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("centered", [False, True])
+def test_half_precision_weights(dtype, centered, rng):
+    layer = LpNormalization(2, norm_after_centering=centered, momentum=0, dtype=dtype)
+    x = keras.ops.cast(rng.normal(300, 100, (4096, 3)), dtype)
+    outputs = layer(x, training=True)
+    for tensor in (outputs, layer(x), *layer.weights):
+        assert keras.backend.standardize_dtype(tensor.dtype) == dtype
+    exact = to_numpy(keras.ops.cast(x, "float32")).astype("float64")
+    _, norm = reference.statistics(exact, 2, centered)
+    found = to_numpy(keras.ops.cast(layer.moving_norm, "float32"))
+    np.testing.assert_allclose(found, norm, rtol=1e-2)
+
+
 @pytest.mark.parametrize("p", NORMS)
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("training", [False, True])
@@ -329,3 +343,34 @@ def test_compiled_training_with_unknown_sizes(p, axis, rng):
     mean, norm = reference.statistics(np.moveaxis(x, axis, -1), p, False)
     np.testing.assert_allclose(to_numpy(layer.moving_mean), mean, atol=1e-5)
     np.testing.assert_allclose(to_numpy(layer.moving_norm), norm, rtol=1e-5)
+
+
+@pytest.mark.tensorflow  # Nested gradient tapes.
+@pytest.mark.parametrize("p", [1.5, 2, 3])
+@pytest.mark.parametrize("centered", [False, True])
+def test_second_derivatives(p, centered, rng, gradient):
+    """The gradient of a gradient agrees with its finite differences."""
+    x, upstream, direction = rng.normal(1, 2, (3, 6, 2))
+    layer = LpNormalization(p, norm_after_centering=centered, dtype="float64")
+    layer.build(x.shape)
+    layer(x, training=True)
+    import tensorflow as tf
+
+    def slope(x):
+        """Derivative of a curved loss along `direction`."""
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(upstream * layer(x, training=True) ** 3)
+        return tf.reduce_sum(direction * tape.gradient(loss, x))
+
+    def numpy_slope(x):
+        return to_numpy(slope(tf.constant(x)))
+
+    expected = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[index] = 1e-5
+        expected[index] = (numpy_slope(x + step) - numpy_slope(x - step)) / 2e-5
+    for function in (slope, tf.function(slope)):
+        found = gradient(function, x, 1.0)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -1,24 +1,16 @@
-"""Statistics of the noise that ActivationNoise and NoisyBatchNormalization share."""
+"""Statistics of the noise that both noise layers add."""
 
 import keras
 import numpy as np
 import pytest
 
 from keras_bnsmooth.layers import ActivationNoise
-from keras_bnsmooth.layers.noise import normal_and_uniform
 
 N_MU, N_SIGMA, R_MU, R_SIGMA = 0.5, 1.25, 0.1, 0.1
 
 
-def draw(seed, shape):
-    """Standard normal and U(-1, 1) numbers, float64 arrays of that shape."""
-    generator = keras.random.SeedGenerator(seed)
-    tensors = normal_and_uniform(shape, "float32", 1.0, 1.0, generator)
-    return [keras.ops.convert_to_numpy(t).astype("float64") for t in tensors]
-
-
 def scale_and_shift(layer, shape):
-    """The `s` and `m` of one call, from one replayed at other activations."""
+    """The `s` and `m` of one call, which is replayed with all activations 0 and 1."""
     layer.build(shape)
     state = [v.value for v in layer.non_trainable_variables]
     outputs = []
@@ -28,6 +20,13 @@ def scale_and_shift(layer, shape):
         outputs.append(keras.ops.convert_to_numpy(output).astype("float64"))
     layer(inputs, training=True)
     return outputs[1] - outputs[0], outputs[0]
+
+
+def draw_elements(seed, count):
+    """The standard normal and U(-1, 1) parts of `s` and `m` in a single channel."""
+    layer = ActivationNoise(n_mu=0, n_sigma=1, r_mu=1, r_sigma=1, seed=seed)
+    scale, shift = scale_and_shift(layer, (count, 1))
+    return scale.ravel() - 1, shift.ravel()
 
 
 def ks_distance(samples, cdf):
@@ -46,8 +45,8 @@ def normal_cdf(x):
 
 
 def test_elements_have_the_right_distributions():
-    normal, uniform = draw(1, (1_000_000,))
-    # A sample of this size passes 1.95e-3 once in a thousand times.
+    normal, uniform = draw_elements(1, 1_000_000)
+    # A sample of this size exceeds 1.95e-3 once in a thousand times.
     assert ks_distance(normal, normal_cdf) < 1.95e-3
     assert ks_distance(uniform, lambda x: (x + 1) / 2) < 1.95e-3
     # Moments, with bounds of four standard errors.
@@ -59,39 +58,32 @@ def test_elements_have_the_right_distributions():
 
 def test_elements_are_independent():
     n = 400_000
-    half = n // 2
     features = []
-    for x in draw(2, (n,)):
+    for x in draw_elements(2, n):
         for f in (x, x**2, np.sin(20 * x), np.cos(20 * x)):
             features.append(((f - f.mean()) / f.std()).astype("float32"))
-    everything, first, second = slice(None), slice(half), slice(half, None)
-    # Pairs of elements: the two numbers of one element, short lags, a row, and the
-    # distances that the drawing uses (half of all, index 2 i for index i).
-    places = [(everything, everything), (first, second)]
-    places += [(slice(-lag), slice(lag, None)) for lag in (1, 2, 3, 16, 1024)]
-    places += [(part, slice(k, None, 2)) for part in (first, second) for k in (0, 1)]
+    everything = slice(None)
+    # Pairs of draws: both for one element, then those for elements some lag apart.
+    places = [(everything, everything)]
+    places += [(slice(-lag), slice(lag, None)) for lag in (1, 2, 3, 16, 1024, n // 2)]
     scores = []
     for here, there in places:
         for i, f in enumerate(features):
             for k, g in enumerate(features):
                 if (here, there) == (everything, everything) and i // 4 == k // 4:
-                    continue  # A number is not independent of itself.
+                    continue  # A draw is not independent of itself.
                 product = np.dot(f[here], g[there])
                 scores.append(abs(product) / np.sqrt(f[here].size))
-    # The largest of some 670 standard normal numbers passes 5 once in 2,600 times.
-    assert len(scores) > 600
+    # The largest of 416 standard normal numbers exceeds 5 once in 4,200 times.
+    assert len(scores) == 416
     assert max(scores) < 5
 
 
 def test_pairs_fill_the_square_evenly():
-    normal, uniform = draw(3, (1_000_000,))
-    cells = np.column_stack([normal_cdf(normal), (uniform + 1) / 2])
-    half = len(cells) // 2
-    for x, y in (
-        (cells[:, 0], cells[:, 1]),
-        (cells[:half, 0], cells[half:, 0]),
-        (cells[:half, 1], cells[half:, 1]),
-    ):
+    normal, uniform = draw_elements(3, 1_000_000)
+    normal, uniform = normal_cdf(normal), (uniform + 1) / 2
+    neighbours = [(u[::2], u[1::2]) for u in (normal, uniform)]
+    for x, y in [(normal, uniform), *neighbours]:
         counts, _, _ = np.histogram2d(x, y, bins=32, range=[[0, 1], [0, 1]])
         expected = x.size / 32**2
         chi_squared = np.sum((counts - expected) ** 2 / expected)
@@ -99,18 +91,18 @@ def test_pairs_fill_the_square_evenly():
         assert abs(chi_squared - 1023) < 4 * 45
 
 
-def test_channels_have_a_mean_and_a_scale_of_their_own():
+def test_each_channel_has_its_own_mean_and_scale():
     scale, shift = scale_and_shift(ActivationNoise(seed=4), (2000, 500))
     mu, sigma = shift.mean(axis=0), scale.mean(axis=0)
-    # Averages of 2,000 numbers: their standard errors are 0.0013 and 0.0022.
+    # Averages of 2,000 numbers, with standard errors of 0.0013 and 0.0022.
     assert ks_distance(mu, lambda x: np.clip((x + N_MU) / (2 * N_MU), 0, 1)) < 0.09
     assert ks_distance(sigma, lambda x: np.clip((x - 1) / 0.25, 0, 1)) < 0.09
     assert abs(np.corrcoef(mu, sigma)[0, 1]) < 4 / np.sqrt(500)
     assert mu.min() < -0.48 and mu.max() > 0.48
     assert sigma.min() < 1.02 and sigma.max() > 1.23
-    # Neighbouring channels know nothing of each other.
+    # Neighbouring channels are independent.
     assert abs(np.corrcoef(mu[1:], mu[:-1])[0, 1]) < 4 / np.sqrt(500)
-    # Within a channel: uniform of half-width r_mu, normal of deviation r_sigma.
+    # Within a channel: uniform of half-width r_mu, normal with deviation r_sigma.
     width = np.ptp(shift, axis=0)
     assert width.max() < 2 * R_MU + 1e-5 and width.min() > 2 * R_MU * 0.98
     np.testing.assert_allclose(scale.std(axis=0), R_SIGMA, rtol=0.08)
@@ -123,7 +115,7 @@ def test_steps_are_independent():
     steps = [scale_and_shift(layer, (400, 64)) for _ in range(30)]
     for draws in zip(*steps, strict=True):
         channels = np.array([x.mean(axis=0) for x in draws])
-        # The channel's distribution moves from step to step, and not steadily.
+        # Both a channel's distribution and its elements are drawn anew at each step.
         lagged = np.corrcoef(channels[1:].ravel(), channels[:-1].ravel())[0, 1]
         assert abs(lagged) < 4 / np.sqrt(channels[1:].size)
         residuals = np.array([x - x.mean(axis=0) for x in draws])
@@ -139,7 +131,7 @@ def test_any_number_of_elements(shape):
     assert np.all(np.abs(shift) <= N_MU + R_MU)
 
 
-def test_one_kind_of_noise_alone():
+def test_one_kind_of_noise_at_a_time():
     scale, shift = scale_and_shift(ActivationNoise(n_mu=0, r_mu=0, seed=0), (99, 3))
     np.testing.assert_array_equal(shift, 0)
     assert scale.std() > 0.05
