@@ -21,7 +21,7 @@ from apps.training.full_batch import compile_full_batch
 from apps.training.precision import set_precision
 from apps.training.train import train
 from keras_bnsmooth import models
-from keras_bnsmooth.models.squared_error import REDUCTIONS
+from keras_bnsmooth.models.deep_linear_network import REDUCTIONS
 
 FLAGS = flags.FLAGS
 

@@ -1,9 +1,10 @@
-"""What stands between a linear layer and its activation, by name."""
+"""The layers that can follow a linear layer, by name, and the seeds of both."""
 
 import functools
 import math
 
 import keras
+import numpy as np
 
 from keras_bnsmooth.layers import (
     ActivationNoise,
@@ -27,23 +28,23 @@ NORMS = tuple(_LAYERS)
 
 
 def norm_layer_name(layer: str, norm: str) -> str:
-    """Returns the name of the normalization after a linear layer of that name."""
+    """Returns the name of the `norm` layer that follows the layer named `layer`."""
     return f"{layer}_{norm}"
 
 
 def check_norm(norm):
-    """Raises a ValueError where `norm` is not one of `NORMS`."""
+    """Raises a ValueError if `norm` is not one of `NORMS`."""
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}; received {norm!r}.")
 
 
 def has_statistics(norm):
-    """Whether `norm` subtracts a mean, which makes a bias before it void."""
+    """Whether `norm` subtracts the mean, so that a bias before it has no effect."""
     return norm not in _WITHOUT_STATISTICS
 
 
 def normalize(x, norm, layer, seed=None, dtype=None, synchronized=False):
-    """Applies `norm` to the Keras tensor `x`, the outputs of the layer named `layer`.
+    """Applies `norm` to the Keras tensor `x`, the output of the layer named `layer`.
 
     `"none"` returns `x`.
     """
@@ -51,7 +52,25 @@ def normalize(x, norm, layer, seed=None, dtype=None, synchronized=False):
         return x
     arguments = {"seed": seed} if norm in _NOISY else {}
     if has_statistics(norm) and keras.backend.backend() == "tensorflow":
-        # On JAX they are over all replicas always; Keras' own layer refuses it there.
+        # On JAX, statistics always span all replicas, and Keras' BatchNormalization
+        # rejects the argument.
         arguments["synchronized"] = synchronized
     name = norm_layer_name(layer, norm)
     return _LAYERS[norm](name=name, dtype=dtype, **arguments)(x)
+
+
+def layer_seeds(seed, count):
+    """Returns the seeds of the `count` linear layers of a network.
+
+    Args:
+        seed: Integer, or None for seeds of None.
+        count: Number of linear layers.
+
+    Returns:
+        List of pairs: the seed of a linear layer's kernel, which does not depend on
+        the norm, and the seed of the noise after that layer. All are different.
+    """
+    if seed is None:
+        return [(None, None)] * count
+    seeds = np.random.SeedSequence(seed).generate_state(2 * count) >> 1
+    return [(int(kernel), int(noise)) for kernel, noise in seeds.reshape(2, count).T]

@@ -4,7 +4,7 @@ import pytest
 
 from apps.data import linear_teacher
 from keras_bnsmooth.models import NORMS, SquaredError, dln
-from keras_bnsmooth.models.squared_error import REDUCTIONS
+from keras_bnsmooth.models.deep_linear_network import REDUCTIONS
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -59,6 +59,21 @@ def test_the_same_seed_gives_the_same_initial_kernels_under_every_norm():
     assert (first != second).any()
 
 
+@pytest.mark.parametrize("norm", ["noisy_bn", "noise"])
+def test_no_two_layers_share_a_seed(norm):
+    """The kernels' seeds stay those of NumPy's SeedSequence; noise has its own."""
+    model = vgg(depth=11, width=1, norm=norm, seed=5)
+    kernels = [
+        layer.kernel_initializer.seed
+        for layer in model.layers
+        if hasattr(layer, "kernel_initializer")
+    ]
+    assert kernels == list(np.random.SeedSequence(5).generate_state(11) >> 1)
+    noise = [layer.seed for layer in model.layers if hasattr(layer, "n_mu")]
+    assert len(noise) == 10
+    assert len({*kernels, *noise}) == len(kernels) + len(noise)
+
+
 def test_images_have_their_channels_last_whatever_the_default_of_keras():
     expected = vgg(depth=11, width=1, norm="bn", seed=0)
     keras.config.set_image_data_format("channels_first")
