@@ -1,17 +1,19 @@
-"""Time of a training step of VGG-11 under each normalization, side by side.
+"""Times a training step of VGG-11 under each normalization, side by side.
 
     python -m apps.benchmarks.layers
 
 Builds the network once per normalization and times single training steps in turn, so
-that whatever else the machine does falls on all of them alike. Prints the median time
-and the ratio to Keras' batch normalization: of the medians, and the median of the
-ratios round by round, which a busy machine disturbs less. Half a minute on two cores
-with the defaults (width 16, batch 128); the processor time counts all threads.
+that other load on the machine affects all of them alike. Prints the median time per
+step and its ratio to Keras' batch normalization: the ratio of the medians, and the
+median of the ratios per round, which is more robust on a busy machine. "draws" is the
+time to draw the random numbers of the noise and nothing else, which is most of what
+"noise" costs over "none", and "noisy_bn" over "bn". Takes half a minute on two cores
+with the defaults (width 16, batch 128). Processor time counts all threads.
 """
 
 import os
 
-# Off by default where the processor has no AVX-512; more than twice as fast with it.
+# Off by default without AVX-512, where it more than halves the time nevertheless.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -23,15 +25,16 @@ import tensorflow as tf
 from absl import flags
 
 from apps import program
+from keras_bnsmooth.layers import ActivationNoise
 from keras_bnsmooth.models import NORMS, vgg
 
 FLAGS = flags.FLAGS
 REFERENCE = "bn"
 
-flags.DEFINE_integer("rounds", 30, "Timed steps of each network.", lower_bound=1)
-flags.DEFINE_integer("warm_up", 3, "Steps of each network before these.", lower_bound=0)
-flags.DEFINE_integer("width", 16, "Filters of the first block.", lower_bound=1)
-flags.DEFINE_integer("batch_size", 128, "Images in a batch.", lower_bound=1)
+flags.DEFINE_integer("rounds", 30, "Timed steps per network.", lower_bound=1)
+flags.DEFINE_integer("warm_up", 3, "Untimed steps before these.", lower_bound=0)
+flags.DEFINE_integer("width", 16, "Filters in the first block.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 128, "Images per batch.", lower_bound=1)
 flags.DEFINE_list("norms", list(NORMS), f"Some of {', '.join(NORMS)}.")
 
 
@@ -45,20 +48,33 @@ def training_step(norm, width, batch):
     )
     model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
-    # Reading the loss waits for the step to end.
+    # Reading the loss blocks until the step ends.
     return lambda: float(model.train_function(batches)["loss"])
 
 
-def measure(steps, rounds, warm_up):
-    """Runs the steps in turn.
+def noise_draws(width, batch_size):
+    """Returns a function that draws the random numbers of one step with noise."""
+    model = vgg(width=width, depth=11, norm="noise")
+    shapes = [
+        (batch_size, *layer.output.shape[1:])
+        for layer in model.layers
+        if isinstance(layer, ActivationNoise)
+    ]
+    seed = keras.random.SeedGenerator(0)
+    draws = (keras.random.uniform, keras.random.normal)
+    return tf.function(lambda: [draw(s, seed=seed) for s in shapes for draw in draws])
+
+
+def time_in_turn(steps, rounds, warm_up):
+    """Times the steps in turn.
 
     Args:
         steps: Dictionary of functions without arguments.
-        rounds: How often each is timed.
-        warm_up: How often each runs before that.
+        rounds: How many times to time each of them.
+        warm_up: How many times to run each of them before that.
 
     Returns:
-        Two dictionaries of arrays of seconds: elapsed, and of the processor.
+        Two dictionaries of arrays of seconds: elapsed time and processor time.
     """
     elapsed = {name: [] for name in steps}
     processor = {name: [] for name in steps}
@@ -82,15 +98,16 @@ def main():
     labels = rng.integers(0, 10, FLAGS.batch_size)
     norms = dict.fromkeys([REFERENCE, *FLAGS.norms])
     steps = {norm: training_step(norm, FLAGS.width, (images, labels)) for norm in norms}
-    elapsed, processor = measure(steps, FLAGS.rounds, FLAGS.warm_up)
+    steps["draws"] = noise_draws(FLAGS.width, FLAGS.batch_size)
+    elapsed, processor = time_in_turn(steps, FLAGS.rounds, FLAGS.warm_up)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(f"{'norm':10}{'ms a step':>10}{'ratio':>8}{'paired':>8}{'CPU ratio':>11}")
-    for norm in steps:
-        ratio = np.median(elapsed[norm]) / np.median(elapsed[REFERENCE])
-        paired = np.median(elapsed[norm] / elapsed[REFERENCE])
-        of_processor = np.median(processor[norm]) / np.median(processor[REFERENCE])
+    print(f"{'norm':10}{'ms/step':>10}{'ratio':>8}{'paired':>8}{'CPU ratio':>11}")
+    for name in steps:
+        ratio = np.median(elapsed[name]) / np.median(elapsed[REFERENCE])
+        paired = np.median(elapsed[name] / elapsed[REFERENCE])
+        of_processor = np.median(processor[name]) / np.median(processor[REFERENCE])
         print(
-            f"{norm:10}{1e3 * np.median(elapsed[norm]):10.1f}"
+            f"{name:10}{1e3 * np.median(elapsed[name]):10.1f}"
             f"{ratio:8.2f}{paired:8.2f}{of_processor:11.2f}"
         )
 
