@@ -1,6 +1,8 @@
-"""Draws the training curves of several runs into one picture and tabulates their ends.
+"""Plots the training curves of several runs in one figure and tabulates their ends.
 
 python -m apps.compare_runs runs/none runs/bn runs/l1 --output=runs/norms.png
+
+With `--landscape`, folders that only a `LandscapeProbe` wrote are accepted as well.
 """
 
 from pathlib import Path
@@ -8,26 +10,39 @@ from pathlib import Path
 from absl import flags
 
 from apps import program
-from apps.figures.landscape import draw_landscape
-from apps.figures.runs import label_runs, read_configs
-from apps.figures.training_curves import draw_training_curves
+from apps.figures.training_curves import (
+    draw_landscapes,
+    draw_training_curves,
+    label_runs,
+)
 from keras_bnsmooth.records import json_lines
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("output", "training_curves.png", "Where the picture goes.")
+flags.DEFINE_string("output", "training_curves.png", "Path of the training curves.")
 flags.DEFINE_string(
-    "landscape", None, "Where a picture of their loss landscapes goes, if anywhere."
+    "landscape", None, "Path of a figure of the loss landscapes; not drawn by default."
 )
 
 
 def main(paths):
-    """Draws the picture and prints the table."""
+    """Plots the runs and prints the table."""
     if not paths:
-        raise ValueError("pass one run directory or several.")
-    picture = draw_training_curves(*paths, path=FLAGS.output)
+        raise ValueError("pass one or more run directories.")
     runs = [Path(path) for path in paths]
-    labels = label_runs(read_configs(runs))
+    trained = runs
+    if FLAGS.landscape:
+        picture = draw_landscapes(*runs, path=FLAGS.landscape)
+        print(f"The loss landscapes are in {picture}.")
+        trained = [run for run in runs if (run / "metrics.jsonl").exists()]
+    if trained:
+        picture = draw_training_curves(*trained, path=FLAGS.output)
+        _print_last_rows(trained)
+        print(f"The training curves are in {picture}.")
+
+
+def _print_last_rows(runs):
+    labels = label_runs(runs)
     rows = [json_lines.read(run / "metrics.jsonl")[-1] for run in runs]
     columns = list(rows[0])
     width = max(map(len, labels))
@@ -35,10 +50,6 @@ def main(paths):
     for label, row in zip(labels, rows, strict=True):
         cells = (f"{row.get(name, float('nan')):14.5g}" for name in columns)
         print(" ".join([f"{label:{width}}", *cells]))
-    print(f"{picture} shows their curves.")
-    if FLAGS.landscape:
-        picture = draw_landscape(*runs, path=FLAGS.landscape)
-        print(f"{picture} shows their loss landscapes.")
 
 
 if __name__ == "__main__":

@@ -18,15 +18,14 @@ from apps import program
 from apps.claims import judge_all
 from apps.engines.jobs import Job
 from apps.engines.local import run_jobs
-from apps.figures.drawing import save
-from apps.figures.needs import MissingRunsError
-from apps.figures.paper import FIGURES
+from apps.figures.paper import FIGURES, MissingRunsError
 from apps.presets import PRESETS
 from apps.report import ledger
 from apps.report.page import DrawnFigure, write_page
 from apps.report.theorems import read_theorems
 from apps.run_folder import check_run_flags
 from apps.training.runs import read_runs
+from keras_bnsmooth.plots.drawing import save
 
 FLAGS = flags.FLAGS
 

@@ -1,11 +1,11 @@
 """The vocabulary of the paper's experiments: networks, norms, reductions, records.
 
-Whatever tells the paper's runs apart is named here, once.
+Everything that distinguishes the paper's runs is named here, once.
 """
 
 import dataclasses
 
-from keras_bnsmooth.models.norms import NORMS
+from keras_bnsmooth.models.norms import NORMS, norm_layer_name
 
 NETWORKS = ("vgg", "dln")
 
@@ -33,14 +33,14 @@ PROBES = {
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A network and how its loss is reduced.
+    """A network and the reduction of its loss.
 
     Attributes:
         network: One of `NETWORKS`.
         reduction: One of `REDUCTIONS` for the DLN, else None.
-        title: Heading of its panels.
+        title: Title of its panels.
         loss: Label of the loss axis.
-        learning_rate: None takes the one that most runs have.
+        learning_rate: Learning rate; None selects the one that most runs have.
     """
 
     network: str
@@ -50,12 +50,12 @@ class Setting:
     learning_rate: float | None = None
 
     def runs(self, runs, norm, record="metrics"):
-        """Returns the runs of a norm that have the record, in the order of seeds.
+        """Returns the runs with this norm and record, ordered by seed.
 
         Args:
             runs: A `RunSet`.
             norm: Normalization.
-            record: Its name.
+            record: Name of the record.
         """
         selected = runs.select(
             self.network,
@@ -80,3 +80,22 @@ DLN = tuple(
     )
     for reduction, words in REDUCTIONS.items()
 )
+
+
+def linear_layers(layers, norm):
+    """Returns the layers that networks with any norm share: all but normalizations.
+
+    Args:
+        layers: Names of layers, from input to output.
+        norm: Normalization of the network that they belong to.
+    """
+    return [name for name in layers if not name.endswith(norm_layer_name("", norm))]
+
+
+def preactivation(layers, layer, norm):
+    """Returns the layer whose output enters the activation function after `layer`.
+
+    That is the normalization after `layer` if `layers` has one, else `layer` itself.
+    """
+    normalized = norm_layer_name(layer, norm)
+    return normalized if normalized in layers else layer

@@ -19,11 +19,11 @@ from absl import flags
 from apps import program
 from apps.engines import local, ray_cluster
 from apps.engines.jobs import Job
-from apps.figures.drawing import save
 from apps.figures.learning_rates import draw_learning_rates
-from apps.figures.styles import STYLES
 from apps.report.grid import grid_row, write_grid
 from apps.run_folder import check_run_flags
+from keras_bnsmooth.plots.drawing import save
+from keras_bnsmooth.plots.styles import STYLES
 
 FLAGS = flags.FLAGS
 

@@ -1,1 +1,6 @@
-"""Figures, drawn from the records of runs alone."""
+"""The paper's figures, drawn only from the records of runs."""
+
+# Importing these modules adds their figures to `paper.FIGURES`.
+from apps.figures import activations, ics, landscape, theory_diagram, training
+
+__all__ = ["activations", "ics", "landscape", "theory_diagram", "training"]

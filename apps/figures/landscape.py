@@ -1,188 +1,197 @@
-"""The loss landscape along the gradient over training (figures 4 and 9)."""
-
-from pathlib import Path
+"""The loss landscape along the gradient over training (figures 4 and 9 to 12)."""
 
 import numpy as np
-from matplotlib.lines import Line2D
 
-from apps.figures import captions
-from apps.figures.drawing import (
-    band_entries,
-    draw_band,
-    draw_line,
-    finish,
-    new_figure,
-    over_steps,
-    save,
-)
-from apps.figures.runs import read_configs, style_runs
-from apps.figures.styles import STYLES
-from keras_bnsmooth.records import json_lines
+from apps.figures.paper import ALL, BOTH, Shown, norm_name, paper_figure
+from apps.figures.training import draw_training
+from apps.settings import DLN, VGG
+from keras_bnsmooth.plots import drawing, panels
+from keras_bnsmooth.plots.columns import mask_unresolved
+from keras_bnsmooth.plots.styles import STYLES
 
-NORMS = ("none", "bn")
-_EDGE = {"color": "#666666", "linewidth": 0.8, "linestyle": "-"}
-
-
-def draw(runs, settings):
-    """Draws figure 4 or 9: loss band, gradient band and beta, a row for each setting.
-
-    Args:
-        runs: A `RunSet`.
-        settings: List of `Setting`.
-    """
-    figure = new_figure(11, 0.8 + 2.8 * len(settings))
-    rows = figure.subfigures(len(settings), 1, squeeze=False)[:, 0]
-    for row, setting in zip(rows, settings, strict=True):
-        loss, gradient, beta = panels = row.subplots(1, 3)
-        for norm in NORMS:
-            records = resolved(setting.records(runs, norm, "landscape"))
-            _draw_panels(panels, records, STYLES[norm])
-        label_loss(loss, "(a) loss landscape", setting)
-        label_gradient(gradient, "(b) gradient predictiveness")
-        label_beta(beta, "(c) effective β-smoothness", runs, setting)
-        row.suptitle(setting.title, fontsize="medium")
-    styles = [STYLES[norm] for norm in NORMS]
-    return finish(
-        figure,
-        band_entries(styles) + edge_entries(settings),
-        captions.describe(runs, settings, NORMS, "landscape"),
-    )
+_EDGE = "2 / learning rate"
+# Fractions of training after which figure 10 looks along the gradient.
+_FRACTIONS = (0.01, 0.1, 0.5, 1.0)
+_POINTS = {"marker": "o", "markersize": 3, "markevery": None, "linewidth": 1.2}
+_UNRESOLVED = {
+    "losses": "Losses that are not finite",
+    "gradient_distances": "Changes of the gradient that are not finite, or may be "
+    "rounding,",
+    "beta": "Values of beta that are not finite",
+}
 
 
-def caption(runs, settings):
-    """Returns the caption of figure 4 or 9."""
-    return (
-        "At a training step, the range of (a) the loss and (b) the l2 change of the "
-        "gradient over steps of "
-        f"{_step_sizes(runs, settings[0])} in the direction of the gradient; "
-        "(c) effective beta-smoothness, the largest change of the gradient over the "
-        "distance moved. "
-        + captions.describe_seeds(runs, settings, NORMS, "landscape")
-        + describe_unresolved(runs, settings, NORMS)
-        + captions.describe_ends(runs, settings, NORMS)
-        + describe_edge(settings)
-        + captions.describe(runs, settings, NORMS, "landscape")
-    )
+def _describe_step_sizes(shown):
+    record = shown.records(shown.settings[0])["none"][0]
+    multiples = record["step_sizes"][0] / record["learning_rate"][0]
+    return f"{multiples.min():.2g} to {multiples.max():.2g} learning rates"
 
 
-def _draw_panels(panels, records, style):
-    """Draws the three quantities of one network."""
-    loss, gradient, beta = panels
-    draw_band(loss, records, "losses", style)
-    draw_band(gradient, records, "gradient_distances", style)
-    draw_line(beta, records, "beta", style)
+def _describe_unresolved(shown, quantities=tuple(_UNRESOLVED)):
+    """Returns a sentence per quantity of which values are left out, or ""."""
+    text = ""
+    for quantity in quantities:
+        shares = []
+        for setting in shown.settings:
+            for norm, records in shown.records(setting).items():
+                values = [mask_unresolved(record)[quantity] for record in records]
+                share = 1 - np.isfinite(np.concatenate(values)).mean()
+                if share:
+                    name = f"{setting.network.upper()} {norm_name(norm)}"
+                    reduction = f" {setting.reduction}" if setting.reduction else ""
+                    shares.append(f"{name}{reduction} {share:.1%}")
+        if shares:
+            text += f"{_UNRESOLVED[quantity]} are left out: {', '.join(shares)}. "
+    return text
 
 
-def label_loss(axes, title, setting):
-    """Sets up axes of a loss band."""
-    over_steps(axes, title, setting.loss, log=True)
+def _describe_unresolved_changes(shown):
+    return _describe_unresolved(shown, ("gradient_distances",))
 
 
-def label_gradient(axes, title):
-    """Sets up axes of a band of gradient distances."""
-    over_steps(axes, title, r"$\ell_2$ change of the gradient", log=True)
-
-
-def label_beta(axes, title, runs, setting):
-    """Sets up axes of beta; with the edge of stability for full-batch training."""
-    over_steps(axes, title, "β", log=True)
-    if setting.network == "dln":
-        learning_rate = setting.runs(runs, NORMS[0])[0].learning_rate
-        axes.axhline(2 / learning_rate, **_EDGE)
-
-
-def edge_entries(settings):
-    """Returns the legend's entry for the edge of stability, where it is drawn."""
-    full_batch = any(setting.network == "dln" for setting in settings)
-    return [(Line2D([], [], **_EDGE), "2 / learning rate")] if full_batch else []
-
-
-def describe_edge(settings):
-    """Returns what this line means, where it is drawn."""
-    if not edge_entries(settings):
+def _describe_edge(shown):
+    if "dln" not in [setting.network for setting in shown.settings]:
         return ""
     return (
-        "Where beta is above 2 / learning rate, gradient descent is beyond the edge "
-        "of stability (Cohen et al., 2021). "
+        f"Where beta is above {_EDGE}, gradient descent is beyond the edge of "
+        "stability (Cohen et al., 2021). "
     )
 
 
-def resolved(records):
-    """Returns the records with NaN for gradient distances that may be rounding."""
-    return [
-        record
-        | {
-            "gradient_distances": np.where(
-                record["resolved"], record["gradient_distances"], np.nan
-            )
-        }
-        for record in records
-    ]
+_RUNS = (
+    Shown.describe_seeds,
+    _describe_unresolved,
+    Shown.describe_divergence,
+    _describe_edge,
+)
+_LANDSCAPE = (
+    "At each training step, the range of (a) the loss and (b) the l2 change of the "
+    "gradient over steps of ",
+    _describe_step_sizes,
+    " in the direction of the gradient; (c) effective beta-smoothness, the largest "
+    "change of the gradient divided by the distance moved. ",
+    *_RUNS,
+)
+_CHANGES = (
+    "Predictiveness of gradients over distance",
+    "l2 change of the gradient against the distance moved in its direction, the step "
+    "size times the norm of the gradient, at four training steps; one line per seed. ",
+    _describe_unresolved_changes,
+)
+_NORMS = (
+    "Training with each normalization: (a) training curve; at each training step, the "
+    "range of (b) the loss and (c) the l2 change of the gradient over steps in the "
+    "direction of the gradient, each normalization in front of the standard network; "
+    "(d) effective beta-smoothness. ",
+    *_RUNS,
+)
+_VGG_LANDSCAPE = ("The optimization landscape of the VGG", *_LANDSCAPE)
+_DLN_LANDSCAPE = ("The optimization landscape of the deep linear network", *_LANDSCAPE)
+_VGG_NORMS = ("All normalizations in the VGG", *_NORMS)
+_DLN_NORMS = ("All normalizations in the deep linear network", *_NORMS)
 
 
-def describe_unresolved(
-    runs, settings, norms, quantities=("losses", "gradient_distances", "beta")
-):
-    """Returns a sentence on what is left out of each quantity, or nothing."""
-    return "".join(
-        _describe_unresolved(runs, settings, norms, quantity) for quantity in quantities
-    )
+@paper_figure(4, _VGG_LANDSCAPE, (VGG,), BOTH, ("landscape",))
+@paper_figure(9, _DLN_LANDSCAPE, DLN, BOTH, ("landscape",))
+def draw_landscapes(shown):
+    """Draws loss band, gradient band and beta, one row per setting."""
+    figure = drawing.new_figure(11, 0.8 + 2.8 * len(shown.settings))
+    rows = figure.subfigures(len(shown.settings), 1, squeeze=False)[:, 0]
+    for row, setting in zip(rows, shown.settings, strict=True):
+        records = shown.records(setting)
+        loss, gradient, beta = row.subplots(1, 3)
+        panels.draw_loss_band(loss, records, STYLES, "(a) loss landscape", setting.loss)
+        panels.draw_gradient_band(
+            gradient, records, STYLES, "(b) gradient predictiveness"
+        )
+        panels.draw_beta(beta, records, STYLES, "(c) effective β-smoothness")
+        _draw_edge(beta, shown, setting)
+        row.suptitle(setting.title, fontsize="medium")
+    return figure
 
 
-def _describe_unresolved(runs, settings, norms, quantity):
-    shares = []
-    for setting in settings:
-        for norm in norms:
-            records = resolved(setting.records(runs, norm, "landscape"))
-            values = np.concatenate([record[quantity] for record in records])
-            share = 1 - np.isfinite(values).mean()
-            if share:
-                name = [setting.network.upper(), captions.norm_name(norm)]
-                name += [setting.reduction] if setting.reduction else []
-                shares.append(f"{' '.join(name)} {share:.1%}")
-    what = {
-        "losses": "Losses that are not finite",
-        "gradient_distances": "Changes of the gradient that are not finite, or may "
-        "be rounding,",
-        "beta": "Values of beta that are not finite",
-    }[quantity]
-    return f"{what} are left out: {', '.join(shares)}. " if shares else ""
+@paper_figure(10, _CHANGES, (VGG, *DLN), BOTH, ("landscape",))
+def draw_gradient_changes(shown):
+    """Draws the change of the gradient over distance, at four steps."""
+    figure = drawing.new_figure(12, 9.5)
+    parts = figure.subfigures(len(shown.settings), 1)
+    for part, setting, letter in zip(parts, shown.settings, "abb", strict=True):
+        part.suptitle(f"({letter}) {setting.title}", fontsize="medium")
+        records = shown.records(setting)
+        steps = _example_steps(records)
+        row = part.subplots(1, len(steps), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, step in zip(row, steps, strict=True):
+            for norm, of_norm in records.items():
+                for record in of_norm:
+                    _draw_gradient_change(axes, record, step, STYLES[norm])
+            drawing.set_log_scale(axes, "xy")
+            axes.set(title=f"step {step:,}", xlabel="distance along the gradient")
+            axes.grid(alpha=0.3)
+        row[0].set_ylabel(r"$\ell_2$ change of the gradient")
+    return figure
 
 
-def _step_sizes(runs, setting):
-    """The range of step sizes, in multiples of the learning rate."""
-    record = setting.records(runs, NORMS[0], "landscape")[0]
-    low, high = (
-        extreme(record["step_sizes"][0]) / record["learning_rate"][0]
-        for extreme in (np.min, np.max)
-    )
-    return f"{low:.2g} to {high:.2g} learning rates"
+@paper_figure(11, _VGG_NORMS, (VGG,), ALL, ("landscape",))
+@paper_figure(12, _DLN_NORMS, DLN, ALL, ("landscape",))
+def draw_all_norms(shown):
+    """Draws training curve, both bands and beta for all norms.
 
-
-def draw_landscape(*runs, path):
-    """Draws loss band, gradient-predictiveness band and beta of any run directories.
-
-    Args:
-        *runs: Run directories with `config.json` and `landscape.jsonl`.
-        path: Of the PNG.
-
-    Returns:
-        The path of the picture.
-
-    Raises:
-        ValueError: A directory is not that of a run with this record.
+    Five bands could not be told apart in one panel, so each normalization has its own
+    panel, in front of the standard network.
     """
-    runs = [Path(run) for run in runs]
-    configs = read_configs(runs, "landscape.jsonl")
-    figure = new_figure(13, 3.8)
-    loss, gradient, beta = panels = figure.subplots(1, 3)
-    styles = style_runs(configs)
-    for run, style in zip(runs, styles, strict=True):
-        record = json_lines.read_columns(run / "landscape.jsonl")
-        _draw_panels(panels, resolved([record]), style)
-    over_steps(loss, "loss landscape", "loss, min to max over steps", log=True)
-    label_gradient(gradient, "gradient predictiveness")
-    over_steps(beta, "effective β-smoothness", "β", log=True)
-    finish(figure, band_entries(styles), configs[0].get("provenance", ""))
-    save(figure, path)
-    return path
+    figure = drawing.new_figure(12, 0.8 + 7.6 * len(shown.settings))
+    blocks = figure.subfigures(len(shown.settings), 1, squeeze=False)[:, 0]
+    for block, setting in zip(blocks, shown.settings, strict=True):
+        block.suptitle(setting.title, fontsize="medium")
+        lines, bands = block.subfigures(2, 1, height_ratios=(1, 1.7))
+        training, beta = lines.subplots(1, 2)
+        draw_training(training, shown, setting)
+        training.set_title("(a) training")
+        records = shown.records(setting)
+        panels.draw_beta(beta, records, STYLES, "(d) effective β-smoothness")
+        _draw_edge(beta, shown, setting)
+        _draw_pairs(bands, records, setting)
+    return figure
+
+
+def _draw_pairs(figure, records, setting):
+    norms = [norm for norm in records if norm != "none"]
+    grid = figure.subplots(2, len(norms), sharex=True, sharey="row")
+    for loss, gradient, norm in zip(*grid, norms, strict=True):
+        pair = {shown: records[shown] for shown in ("none", norm)}
+        label = STYLES[norm].label
+        panels.draw_loss_band(
+            loss, pair, STYLES, f"(b) loss landscape, {label}", setting.loss
+        )
+        panels.draw_gradient_band(gradient, pair, STYLES, f"(c) gradients, {label}")
+        loss.set_xlabel("")
+    for axes in grid[:, 1:].flat:
+        axes.set_ylabel("")
+
+
+def _draw_edge(axes, shown, setting):
+    """Draws the edge of stability, which full-batch training has."""
+    if setting.network == "dln":
+        learning_rate = shown.of(setting, "none")[0].learning_rate
+        axes.axhline(2 / learning_rate, color="#666666", linewidth=0.8, label=_EDGE)
+
+
+def _draw_gradient_change(axes, record, step, style):
+    # There is no such row if the run diverged before.
+    for row in np.flatnonzero(record["step"] == step):
+        axes.plot(
+            record["step_sizes"][row] * record["gradient_norm"][row],
+            mask_unresolved(record)["gradient_distances"][row],
+            label=style.label,
+            **style.line | _POINTS,
+        )
+
+
+def _example_steps(records):
+    """Returns recorded steps near `_FRACTIONS` of the run that went furthest."""
+    steps = max(
+        (record["step"] for of_norm in records.values() for record in of_norm),
+        key=lambda steps: steps[-1],
+    )
+    nearest = [np.abs(steps - part * steps[-1]).argmin() for part in _FRACTIONS]
+    return list(dict.fromkeys(steps[nearest].tolist()))

@@ -1,9 +1,9 @@
-"""What becomes of each normalization over a range of learning rates."""
+"""The end of training over a range of learning rates, for each normalization."""
 
 import numpy as np
 
-from apps.figures.drawing import finish, line_entries, new_figure, set_log
-from apps.figures.styles import STYLES
+from keras_bnsmooth.plots.drawing import finish, new_figure, set_log_scale
+from keras_bnsmooth.plots.styles import STYLES
 
 _PANELS = {
     "accuracy": "training accuracy at the end",
@@ -11,40 +11,40 @@ _PANELS = {
     "loss": "training loss at the end",
     "beta": "effective β, median over training",
 }
-# On logarithmic axes.
+# Panels with a logarithmic axis.
 _LOG = ("squared_error", "loss", "beta")
 
 
 def draw_learning_rates(rows):
     """Draws final accuracy or error, loss and beta over the learning rate.
 
-    A line a norm: the median over seeds, and a point for each seed. Runs that did
-    not finish are left out of the line and counted in the small print, so that a
-    line ends where its norm no longer trains.
+    Each norm has one line, the median over seeds, and one point per seed. Runs that
+    did not finish are not drawn but listed in the small print, so a line ends where
+    its norm no longer trains.
 
     Args:
-        rows: List of rows as `report.grid.grid_row` returns them.
+        rows: List of rows as returned by `report.grid.grid_row`.
 
     Returns:
         A matplotlib `Figure`.
 
     Raises:
-        ValueError: There is no row.
+        ValueError: `rows` is empty.
     """
     if not rows:
-        raise ValueError("there is no run to draw.")
+        raise ValueError("there are no runs to draw.")
     panels = [name for name in _PANELS if any(row[name] is not None for row in rows)]
     norms = [norm for norm in STYLES if any(row["norm"] == norm for row in rows)]
-    figure = new_figure(4.4 * max(1, len(panels)), 4)
-    for axes, name in zip(
-        figure.subplots(1, max(1, len(panels)), squeeze=False)[0], panels, strict=False
-    ):
+    count = max(1, len(panels))
+    figure = new_figure(4.4 * count, 4)
+    axes_list = figure.subplots(1, count, squeeze=False)[0]
+    for axes, name in zip(axes_list, panels, strict=False):
         for norm in norms:
             _draw_norm(axes, rows, norm, name)
         axes.set(xlabel="learning rate", ylabel=_PANELS[name])
-        set_log(axes, "xy" if name in _LOG else "x")
+        set_log_scale(axes, "xy" if name in _LOG else "x")
         axes.grid(alpha=0.3)
-    return finish(figure, line_entries(STYLES[norm] for norm in norms), _ends(rows))
+    return finish(figure, _describe_ends(rows))
 
 
 def _draw_norm(axes, rows, norm, name):
@@ -63,7 +63,7 @@ def _draw_norm(axes, rows, norm, name):
         )
 
 
-def _ends(rows):
+def _describe_ends(rows):
     others = [row for row in rows if row["status"] != "finished"]
     if not others:
         return f"{len(rows)} runs, all finished; lines are medians over seeds."

@@ -1,26 +1,62 @@
-"""All figures of the paper, each drawn from the records of runs alone.
+"""The catalogue of the paper's figures, and the runs that a figure shows.
 
 runs = read_runs("runs/cpu")
 for figure in FIGURES:
     figure.draw(runs).savefig(f"figure{figure.number}.png")
 """
 
+import bisect
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 
-from apps.figures import (
-    distributions,
-    ics,
-    landscape,
-    lp_norms,
-    moments,
-    performance,
-    predictiveness,
-    theory_diagram,
-)
-from apps.figures.needs import check, need
-from apps.settings import DLN, VGG
+from apps.settings import LP_NORMS, Setting
+from apps.training.runs import RunSet
+from keras_bnsmooth.plots.drawing import finish
+from keras_bnsmooth.plots.styles import STYLES
+
+BOTH = ("none", "bn")
+NOISY = (*BOTH, "noisy_bn")
+ALL = (*BOTH, *LP_NORMS)
+
+# Ordered by number; filled by `paper_figure`.
+FIGURES = []
+
+
+def paper_figure(*arguments, **keywords):
+    """Returns a decorator that adds a drawing function to `FIGURES`.
+
+    Args:
+        *arguments: Those of `PaperFigure`.
+        **keywords: Those of `PaperFigure`.
+    """
+
+    def add(drawing):
+        figure = PaperFigure(drawing, *arguments, **keywords)
+        bisect.insort(FIGURES, figure, key=lambda figure: figure.number)
+        return drawing
+
+    return add
+
+
+class MissingRunsError(ValueError):
+    """Raised if a figure lacks runs.
+
+    Args:
+        number: Number of the figure.
+        missing: List of dicts that identify each missing run: network, norm and, for
+            the DLN, reduction.
+        records: Names of the records that the runs need.
+    """
+
+    def __init__(self, number, missing, records):
+        self.missing = missing
+        # Every run has metrics; only probes have to be asked for.
+        probes = " and ".join(name for name in records if name != "metrics")
+        super().__init__(
+            f"figure {number} lacks runs: "
+            + ", ".join(" ".join(flags.values()) for flags in missing)
+            + (f" with {probes}" if probes else "")
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,142 +64,163 @@ class PaperFigure:
     """A figure of the paper.
 
     Attributes:
-        number: In the paper.
-        title: What it shows, in a few words.
-        drawing: Function from a `RunSet` that meets the needs to a matplotlib
-            `Figure`.
-        text: Function from such a `RunSet` to the caption.
-        needs: The `Need` of it, a tuple.
+        drawing: Function from a `Shown` to a matplotlib `Figure` without legend.
+        number: Number in the paper.
+        text: Title, then the parts of the caption: strings, or functions from `Shown`.
+        settings: Networks that it shows.
+        norms: Normalizations that it shows; each needs a run of each network.
+        records: Names of the records that these runs need.
+        optional_norms: Normalizations that it shows if there are runs of them.
     """
 
-    number: int
-    title: str
     drawing: Callable
-    text: Callable
-    needs: tuple
+    number: int
+    text: tuple
+    settings: tuple[Setting, ...] = ()
+    norms: tuple[str, ...] = ()
+    records: tuple[str, ...] = ("metrics",)
+    optional_norms: tuple[str, ...] = ()
+
+    @property
+    def title(self):
+        """What the figure shows, in a few words."""
+        return self.text[0]
 
     def draw(self, runs):
-        """Returns the matplotlib `Figure`.
-
-        Args:
-            runs: A `RunSet`.
+        """Returns the matplotlib `Figure` of a `RunSet`.
 
         Raises:
             MissingRunsError: Runs are missing.
         """
-        check(self.number, self.needs, runs)
-        return self.drawing(runs)
+        shown = self._select(runs)
+        return finish(self.drawing(shown), shown.describe())
 
     def caption(self, runs):
-        """Returns what is shown, of which networks, data and seeds, as plain text.
-
-        Args:
-            runs: A `RunSet`.
+        """Returns what the figure shows, with networks, data and seeds, as plain text.
 
         Raises:
             MissingRunsError: Runs are missing.
         """
-        check(self.number, self.needs, runs)
-        return self.text(runs)
+        shown = self._select(runs)
+        parts = (*self.text[1:], Shown.describe)
+        return "".join(part if isinstance(part, str) else part(shown) for part in parts)
+
+    def _select(self, runs):
+        missing = [
+            {"network": setting.network, "norm": norm}
+            | ({"reduction": setting.reduction} if setting.reduction else {})
+            for setting in self.settings
+            for norm in self.norms
+            if not all(setting.runs(runs, norm, name) for name in self.records)
+        ]
+        if missing:
+            raise MissingRunsError(self.number, missing, self.records)
+        there = [
+            norm
+            for norm in self.optional_norms
+            if all(setting.runs(runs, norm) for setting in self.settings)
+        ]
+        return Shown(runs, self.settings, (*self.norms, *there), self.records[0])
 
 
-FIGURES = (
-    PaperFigure(
-        1,
-        "Performance with and without batch normalization",
-        performance.draw_basic,
-        performance.caption_basic,
-        need([VGG], performance.BASIC, "metrics", "activations"),
-    ),
-    PaperFigure(
-        2,
-        "Distributional stability and performance",
-        performance.draw_noisy,
-        performance.caption_noisy,
-        need([VGG], performance.NOISY, "metrics", "activations"),
-    ),
-    PaperFigure(
-        3,
-        "Internal covariate shift of two layers",
-        ics.draw_two_layers,
-        ics.caption_two_layers,
-        need(ics.SETTINGS, ics.NORMS, "ics"),
-    ),
-    PaperFigure(
-        4,
-        "The optimization landscape of the VGG",
-        partial(landscape.draw, settings=[VGG]),
-        partial(landscape.caption, settings=[VGG]),
-        need([VGG], landscape.NORMS, "landscape"),
-    ),
-    PaperFigure(
-        5,
-        "The two networks of the theory",
-        theory_diagram.draw,
-        theory_diagram.caption,
-        (),
-    ),
-    PaperFigure(
-        6,
-        "Internal covariate shift of more layers",
-        ics.draw_more_layers,
-        ics.caption_more_layers,
-        need(ics.SETTINGS, ics.NORMS, "ics"),
-    ),
-    PaperFigure(
-        7,
-        "Change of moments between successive steps",
-        moments.draw,
-        moments.caption,
-        need([VGG], moments.NORMS, "activations"),
-    ),
-    PaperFigure(
-        8,
-        "Distributions in the deep linear network",
-        distributions.draw_dln,
-        distributions.caption_dln,
-        need(DLN, distributions.DLN_NORMS, "activations"),
-    ),
-    PaperFigure(
-        9,
-        "The optimization landscape of the deep linear network",
-        partial(landscape.draw, settings=DLN),
-        partial(landscape.caption, settings=DLN),
-        need(DLN, landscape.NORMS, "landscape"),
-    ),
-    PaperFigure(
-        10,
-        "Predictiveness of gradients over distance",
-        predictiveness.draw,
-        predictiveness.caption,
-        need(predictiveness.SETTINGS, predictiveness.NORMS, "landscape"),
-    ),
-    PaperFigure(
-        11,
-        "All normalizations in the VGG",
-        partial(lp_norms.draw, settings=[VGG]),
-        partial(lp_norms.caption, settings=[VGG]),
-        need([VGG], lp_norms.NORMS, "landscape"),
-    ),
-    PaperFigure(
-        12,
-        "All normalizations in the deep linear network",
-        partial(lp_norms.draw, settings=DLN),
-        partial(lp_norms.caption, settings=DLN),
-        need(DLN, lp_norms.NORMS, "landscape"),
-    ),
-    PaperFigure(
-        13,
-        "Training with all normalizations",
-        performance.draw_lp,
-        performance.caption_lp,
-        need([VGG, *DLN], performance.LP, "metrics"),
-    ),
-    PaperFigure(
-        14,
-        "Distributions under all normalizations",
-        distributions.draw_vgg,
-        distributions.caption_vgg,
-        need([VGG], distributions.VGG_NORMS, "activations"),
-    ),
-)
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """The runs that a figure shows.
+
+    Attributes:
+        runs: The `RunSet` that they are selected from.
+        settings: Tuple of `Setting`.
+        norms: Tuple of normalizations.
+        record: Name of the record that is drawn.
+    """
+
+    runs: RunSet
+    settings: tuple[Setting, ...]
+    norms: tuple[str, ...]
+    record: str = "metrics"
+
+    def of(self, setting, norm):
+        """Returns the `Run`s of a setting and norm, ordered by seed."""
+        return setting.runs(self.runs, norm, self.record)
+
+    def records(self, setting, record=None, norms=None):
+        """Returns a dict from norm to the records of its runs, ordered by seed."""
+        return {
+            norm: setting.records(self.runs, norm, record or self.record)
+            for norm in norms or self.norms
+        }
+
+    def describe(self):
+        """Returns a sentence per network: its size, data, schedule and seeds."""
+        # Both reductions of the DLN are the same network; their seeds may differ.
+        networks = {}
+        for setting in self.settings:
+            first = next(run for norm in self.norms for run in self.of(setting, norm))
+            by_seeds = networks.setdefault(_describe_network(first), {})
+            by_seeds.setdefault(self.seeds(setting), []).append(setting.reduction)
+        return " ".join(
+            f"{network}; "
+            + "; ".join(
+                seeds if len(by_seeds) == 1 else f"{', '.join(reductions)}: {seeds}"
+                for seeds, reductions in by_seeds.items()
+            )
+            + "."
+            for network, by_seeds in networks.items()
+        )
+
+    def seeds(self, setting):
+        """Returns the seeds of a setting's runs, by norm where they differ."""
+        seeds = {
+            norm: ("seed " if len(runs) == 1 else "seeds ")
+            + ", ".join(str(run.seed) for run in runs)
+            for norm in self.norms
+            if (runs := self.of(setting, norm))
+        }
+        if len(set(seeds.values())) == 1:
+            return next(iter(seeds.values()))
+        return "; ".join(f"{norm_name(norm)} {of}" for norm, of in seeds.items())
+
+    def describe_seeds(self):
+        """Returns how several seeds are summarized, or "" if no run has several."""
+        if all(len(self.of(*pair)) < 2 for pair in self._pairs()):
+            return ""
+        return (
+            "Lines and the ends of bands are medians over seeds; shading around lines "
+            "is the range over seeds. "
+        )
+
+    def describe_divergence(self):
+        """Returns a sentence per run that diverged, or ""."""
+        return "".join(
+            f"{setting.network.upper()} {norm_name(norm)} (learning rate "
+            f"{run.learning_rate:g}, seed {run.seed}) diverged within "
+            f"{run.result.get('step', 0):,} steps. "
+            for setting, norm in self._pairs()
+            for run in setting.runs(self.runs, norm)
+            if run.diverged
+        )
+
+    def _pairs(self):
+        return [(setting, norm) for setting in self.settings for norm in self.norms]
+
+
+def norm_name(norm):
+    """Returns the name of a normalization in plain text."""
+    return norm if norm.startswith("l") else STYLES[norm].label
+
+
+def _describe_network(run):
+    flags = run.flags
+    if run.network == "vgg":
+        augmented = ", augmented" if flags.get("augment") else ""
+        network = (
+            f"VGG-{flags.get('depth')}, width {flags.get('width')}, on "
+            f"{run.config.get('provenance', flags.get('dataset'))}{augmented}, "
+            f"batch {flags.get('batch_size')}"
+        )
+    else:
+        network = (
+            f"DLN, {flags.get('depth')} layers of {flags.get('dim')} x "
+            f"{flags.get('dim')}, {flags.get('samples'):,} samples, full batch"
+        )
+    return f"{network}, {run.steps:,} steps, learning rate {run.learning_rate:g}"

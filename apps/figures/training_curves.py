@@ -1,17 +1,20 @@
-"""The training curves of any runs: loss, and accuracy where there is one."""
+"""Curves and landscapes of any runs, labeled by the flags in which they differ."""
 
+import dataclasses
+import json
 from pathlib import Path
 
-from apps.figures.drawing import (
+from apps.training.run_directory import all_flags
+from keras_bnsmooth.plots.columns import drop_missing
+from keras_bnsmooth.plots.drawing import (
     draw_line,
     finish,
-    line_entries,
+    format_over_steps,
     new_figure,
-    over_steps,
     save,
 )
-from apps.figures.runs import read_configs, style_runs
-from apps.figures.seeds import measured
+from keras_bnsmooth.plots.probe_figures import draw_landscape, read_record
+from keras_bnsmooth.plots.styles import assign_styles
 from keras_bnsmooth.records import json_lines
 
 # Titles, names in a record, and whether the axis is logarithmic.
@@ -24,11 +27,11 @@ _REGRESSION = (("squared error over all samples", "squared_error", True),)
 
 
 def draw_training_curves(*runs, path=None):
-    """Draws the curves of one or several runs into one picture.
+    """Draws the loss, and the accuracy if there is one, of any runs into one picture.
 
     Args:
         *runs: Run directories with `config.json` and `metrics.jsonl`.
-        path: Of the PNG; None takes `training_curves.png` in the first run.
+        path: Path of the PNG; None selects `training_curves.png` in the first run.
 
     Returns:
         The path of the picture.
@@ -37,9 +40,14 @@ def draw_training_curves(*runs, path=None):
         ValueError: A directory is not that of a run.
     """
     runs = [Path(run) for run in runs]
-    configs = read_configs(runs, "metrics.jsonl")
+    for run in runs:
+        for name in ("config.json", "metrics.jsonl"):
+            if not (run / name).exists():
+                raise ValueError(
+                    f"{run} has no {name}; pass the --workdir of a training program."
+                )
     records = [json_lines.read_columns(run / "metrics.jsonl") for run in runs]
-    styles = style_runs(configs)
+    styles = style_runs(runs)
     network = _REGRESSION if "squared_error" in records[0] else _IMAGES
     # A short run ends before its first test.
     panels = [panel for panel in network if any(panel[1] in r for r in records)]
@@ -48,10 +56,82 @@ def draw_training_curves(*runs, path=None):
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
         for record, style in zip(records, styles, strict=True):
-            draw_line(axes, [measured(record, quantity)], quantity, style)
-        over_steps(axes, title, log=log)
-    entries = line_entries(styles) if len(runs) > 1 else ()
-    finish(figure, entries, configs[0].get("provenance", ""))
+            draw_line(axes, [drop_missing(record, quantity)], quantity, style)
+        format_over_steps(axes, title, log=log)
     path = path or runs[0] / "training_curves.png"
-    save(figure, path)
+    save(finish(figure, _provenance(runs)), path)
     return path
+
+
+def draw_landscapes(*runs, path):
+    """Draws loss band, gradient-predictiveness band and beta of any runs.
+
+    Args:
+        *runs: Folders with `landscape.jsonl`, written by a program or by a probe.
+        path: Path of the PNG.
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        FileNotFoundError: There is no such folder or record.
+    """
+    runs = [Path(run) for run in runs]
+    records = {run: read_record(run, "landscape") for run in runs}
+    styles = dict(zip(runs, style_runs(runs), strict=True))
+    save(draw_landscape(records, styles, _provenance(runs)), path)
+    return path
+
+
+def label_runs(runs):
+    """Returns a label per run directory: the flags in which the runs differ.
+
+    `--workdir` and the intervals of measurements do not distinguish runs. Folders that
+    a program has not written have no flags and are labeled by their name.
+    """
+    configs = [_read_config(run) for run in runs]
+    programs = [all_flags(config) for config in configs if config]
+    differ = [
+        name
+        for name in (programs[0] if programs else ())
+        if name != "workdir"
+        and not name.endswith("_every")
+        and any(flags.get(name) != programs[0][name] for flags in programs)
+    ]
+    return [
+        _label(all_flags(config), differ) if config else Path(run).name
+        for run, config in zip(runs, configs, strict=True)
+    ]
+
+
+def style_runs(runs):
+    """Returns a `Style` per run directory, labeled by `label_runs`.
+
+    Runs have the style of their norm, unless two would then look alike. A single run
+    needs no label.
+    """
+    labels = label_runs(runs)
+    norms = [
+        config["flags"]["norm"] if (config := _read_config(run)) else label
+        for run, label in zip(runs, labels, strict=True)
+    ]
+    styles = assign_styles(norms if len(set(norms)) == len(norms) else labels)
+    return [
+        dataclasses.replace(style, label=label if len(runs) > 1 else "")
+        for style, label in zip(styles, labels, strict=True)
+    ]
+
+
+def _label(flags, differ):
+    if differ in ([], ["norm"]):
+        return flags["norm"]
+    return ", ".join(f"{name} {flags.get(name)}" for name in differ)
+
+
+def _read_config(run):
+    path = Path(run) / "config.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _provenance(runs):
+    return (_read_config(runs[0]) or {}).get("provenance", "")

@@ -1,3 +1,9 @@
-"""Figures of what the probes recorded."""
+"""Figures of what the probes recorded; they need `keras-bnsmooth[plots]`."""
 
-__all__: list[str] = []
+from keras_bnsmooth.plots.probe_figures import (
+    activations,
+    covariate_shift,
+    landscape,
+)
+
+__all__ = ["activations", "covariate_shift", "landscape"]

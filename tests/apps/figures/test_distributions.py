@@ -16,7 +16,7 @@ def test_the_dln_has_a_row_for_each_reduction_and_norm(runs):
     assert [axes.get_title().split("\n")[0] for axes in figure.axes] == 2 * (
         2 * ["standard"] + 2 * ["BN"]
     )
-    assert "averaged over outputs" in texts(figure)
+    assert "sum over samples, mean over outputs" in texts(figure)
 
 
 def test_the_caption_says_what_a_ridge_is(runs):

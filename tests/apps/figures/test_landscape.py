@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
-from apps.figures.landscape import draw_landscape
+from apps.figures.training_curves import draw_landscapes
 from apps.training.runs import RunSet
 from tests.apps.figures.run_directories import (
     dln_run,
@@ -107,7 +107,7 @@ def test_the_dln_is_drawn_under_both_reductions_with_the_edge_of_stability(tmp_p
     assert heights(bands(first[0])[0])[0] == (1, 4)
     assert heights(bands(second[0])[0])[0] == (3, 12)
     assert first[2].lines[-1].get_ydata()[0] == pytest.approx(2e6)
-    for text in ("averaged over outputs", "samples and outputs", "2 / learning rate"):
+    for text in ("mean over outputs", "samples and outputs", "2 / learning rate"):
         assert text in texts(figure)
     assert "edge of stability" in paper_figure(9).caption(runs)
     assert "0.5 to 4 learning rates" in paper_figure(9).caption(runs)
@@ -116,6 +116,6 @@ def test_the_dln_is_drawn_under_both_reductions_with_the_edge_of_stability(tmp_p
 def test_any_runs_are_drawn_with_what_is_not_a_number(tmp_path):
     rows = landscape_rows(beta=float("nan"))
     run = save_run(tmp_path / "a", {"landscape": rows})
-    assert draw_landscape(run, run, path=tmp_path / "landscape.png").exists()
-    with pytest.raises(ValueError, match=r"it has no landscape\.jsonl"):
-        draw_landscape(save_run(tmp_path / "b", {}), path=tmp_path / "b.png")
+    assert draw_landscapes(run, run, path=tmp_path / "landscape.png").exists()
+    with pytest.raises(FileNotFoundError, match=r"holds landscape\.jsonl"):
+        draw_landscapes(save_run(tmp_path / "b", {}), path=tmp_path / "b.png")

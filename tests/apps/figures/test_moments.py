@@ -1,6 +1,6 @@
 import numpy as np
 
-from apps.figures.moments import change
+from apps.figures.activations import moment_changes
 from tests.apps.figures.run_directories import paper_figure, texts
 
 
@@ -10,7 +10,7 @@ def test_changes_are_those_between_steps_that_differ_by_one():
         "mean": np.array([1.0, 4.0, 7.0, 8.0, 6.0]),
         "variance": np.array([1.0, 1.5, 7.0, 2.0, 2.25]),
     }
-    changes = change(record)
+    changes = moment_changes(record)
     np.testing.assert_array_equal(changes["step"], [0, 20])
     np.testing.assert_array_equal(changes["mean"], [3, 2])
     np.testing.assert_array_equal(changes["variance"], [0.5, 0.25])

@@ -3,8 +3,7 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
-from apps.figures.needs import MissingRunsError
-from apps.figures.paper import FIGURES
+from apps.figures.paper import FIGURES, MissingRunsError
 from apps.training.runs import RunSet
 from tests.apps.figures.run_directories import (
     activation_rows,

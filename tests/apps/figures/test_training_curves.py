@@ -53,8 +53,8 @@ def test_a_regression_run_shows_its_squared_error(tmp_path):
 
 
 def test_a_directory_without_records_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"it has no config\.json"):
+    with pytest.raises(ValueError, match=r"has no config\.json"):
         draw_training_curves(tmp_path)
     run = save_run(tmp_path / "a", {})
-    with pytest.raises(ValueError, match=r"it has no metrics\.jsonl"):
+    with pytest.raises(ValueError, match=r"has no metrics\.jsonl"):
         draw_training_curves(run)

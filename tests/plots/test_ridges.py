@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from apps.figures.ridges import draw_ridges
-from apps.figures.styles import STYLES
+from keras_bnsmooth.plots.ridges import draw_ridges
+from keras_bnsmooth.plots.styles import STYLES
 
 
 def drawn(steps, counts, count=10):
@@ -60,3 +60,9 @@ def test_tails_are_outside_and_a_panel_has_one_range():
     low, high = drawn([0, 10], counts).get_xlim()
     assert -1 < low < high < 3
     assert low == pytest.approx(1.0, abs=0.01)
+
+
+def test_distributions_of_every_step_are_not_mistaken_for_pairs():
+    axes = drawn(range(100), [1, 2, 1], count=10)
+    labels = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert labels == [str(step) for step in range(0, 100, 10)]

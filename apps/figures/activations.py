@@ -1,0 +1,113 @@
+"""Activations over training: moments and distributions (figures 7, 8 and 14)."""
+
+import numpy as np
+
+from apps.figures.paper import ALL, BOTH, NOISY, Shown, paper_figure
+from apps.settings import DLN, VGG, linear_layers, preactivation
+from keras_bnsmooth.plots import drawing, panels
+from keras_bnsmooth.plots.columns import evenly_spaced, layer_names, select_layer
+from keras_bnsmooth.plots.styles import STYLES
+
+_MOMENTS = ("mean", "variance")
+RIDGES = (
+    "A ridge is the histogram of one random unit's values over the batch (and, for a "
+    "convolution, height and width) at a training step, in training mode: the output "
+    "of the normalization if there is one, before the activation function. Bins are "
+    "merged where values are few, ridges are scaled to equal height; each panel has "
+    "its own range, and the first seed is shown. "
+)
+_CHANGES = (
+    "Change of moments between successive steps",
+    "Absolute change of the mean and of the variance of one random unit's values "
+    "between two successive training steps, each on its own batch, for two layers at "
+    "one third and two thirds of the depth: the output of the normalization if there "
+    "is one, before the activation function. ",
+    Shown.describe_seeds,
+)
+_VGG_RIDGES = (
+    "Distributions under all normalizations",
+    "Distributions of activations in two layers, at one third and two thirds of the "
+    "depth, under the different normalizations. ",
+    RIDGES,
+)
+_DLN_RIDGES = (
+    "Distributions in the deep linear network",
+    "Distributions of activations in the deep linear network. ",
+    RIDGES,
+)
+
+
+@paper_figure(7, _CHANGES, (VGG,), NOISY, ("activations",))
+def draw_moment_changes(shown):
+    """Draws the change of the mean and of the variance, for two layers."""
+    records = shown.records(VGG)
+    layers = example_layers(records, 2)
+    figure = drawing.new_figure(10, 6.4)
+    rows = figure.subplots(len(layers), 2, squeeze=False)
+    for row, (number, names), letter in zip(rows, layers, "ab", strict=False):
+        for norm, of_norm in records.items():
+            layer = [select_layer(record, names[norm]) for record in of_norm]
+            changes = [moment_changes(record) for record in layer]
+            for axes, moment in zip(row, _MOMENTS, strict=True):
+                drawing.draw_line(axes, changes, moment, STYLES[norm])
+        for axes, moment in zip(row, _MOMENTS, strict=True):
+            title = f"({letter}) {moment}, {names['none']} (layer {number})"
+            drawing.format_over_steps(axes, title, f"change of the {moment}", log=True)
+    return figure
+
+
+@paper_figure(8, _DLN_RIDGES, DLN, BOTH, ("activations",))
+def draw_dln_distributions(shown):
+    """Draws four layers of the DLN, one row per reduction and norm."""
+    figure = drawing.new_figure(11, 13)
+    for part, setting in zip(figure.subfigures(len(DLN), 1), DLN, strict=True):
+        draw_examples(part, shown.records(setting), count=4, runs_in_rows=True)
+        part.suptitle(setting.title, fontsize="medium")
+    return figure
+
+
+@paper_figure(14, _VGG_RIDGES, (VGG,), ALL, ("activations",))
+def draw_vgg_distributions(shown):
+    """Draws two layers of the VGG under the different normalizations."""
+    figure = drawing.new_figure(13, 7.5)
+    draw_examples(figure, shown.records(VGG), count=2)
+    return figure
+
+
+def draw_examples(figure, records, count, **arguments):
+    """Draws distributions of evenly spaced layers, see `panels.draw_distributions`."""
+    layers = [names for _, names in example_layers(records, count)]
+    panels.draw_distributions(figure, records, STYLES, layers, **arguments)
+
+
+def example_layers(records, count):
+    """Returns evenly spaced linear layers.
+
+    Args:
+        records: Dict from norm to the records of its seeds.
+        count: Number of layers.
+
+    Returns:
+        List of (number, names), where `names` is a dict from norm to the layer whose
+        output enters the activation function.
+    """
+    layers = {norm: layer_names(of_norm[0]) for norm, of_norm in records.items()}
+    return [
+        (number, {norm: preactivation(layers[norm], name, norm) for norm in records})
+        for number, name in evenly_spaced(linear_layers(layers["none"], "none"), count)
+    ]
+
+
+def moment_changes(record):
+    """Returns |moment at t + 1 - moment at t| at the steps t that have both.
+
+    Args:
+        record: Record of one layer: `step`, `mean` and `variance` [rows].
+    """
+    first = np.flatnonzero(np.diff(record["step"]) == 1)
+    with np.errstate(invalid="ignore"):
+        changes = {
+            moment: np.abs(record[moment][first + 1] - record[moment][first])
+            for moment in _MOMENTS
+        }
+    return {"step": record["step"][first], **changes}

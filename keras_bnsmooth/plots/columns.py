@@ -1,0 +1,80 @@
+"""Probe records as columns: common steps, unresolved distances, single layers.
+
+A record is a dict from the name of a quantity to an array [rows, ...], as in a probe's
+`history` or from `json_lines.read_columns`.
+"""
+
+import warnings
+
+import numpy as np
+
+
+def align_seeds(records, quantity):
+    """Aligns one quantity of several records on the union of their steps.
+
+    Args:
+        records: List of records, one per seed.
+        quantity: Name of a column [rows, ...].
+
+    Returns:
+        Steps [T], and values [seeds, T, ...] with NaN where a seed has no finite value.
+    """
+    steps = np.unique(np.concatenate([record["step"] for record in records]))
+    values = np.full(
+        (len(records), len(steps), *records[0][quantity].shape[1:]), np.nan
+    )
+    for of_seed, record in zip(values, records, strict=True):
+        of_seed[np.searchsorted(steps, record["step"])] = record[quantity]
+    values[~np.isfinite(values)] = np.nan
+    return steps, values
+
+
+def summarize(values, axis=0):
+    """Returns (median, minimum, maximum) along an axis, ignoring NaN."""
+    with warnings.catch_warnings():
+        # All-NaN slices give NaN, as they should.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return (
+            np.nanmedian(values, axis),
+            np.nanmin(values, axis),
+            np.nanmax(values, axis),
+        )
+
+
+def drop_missing(record, quantity):
+    """Returns `step` and one quantity [rows], without the rows that lack the latter.
+
+    Some quantities, such as the test accuracy, are recorded at a few steps only.
+    """
+    values = record.get(quantity, np.full(len(record["step"]), np.nan))
+    rows = np.isfinite(values)
+    return {"step": record["step"][rows], quantity: values[rows]}
+
+
+def mask_unresolved(record):
+    """Returns a landscape record with NaN for gradient distances within rounding."""
+    distances = np.where(record["resolved"], record["gradient_distances"], np.nan)
+    return record | {"gradient_distances": distances}
+
+
+def layer_names(record):
+    """Returns the names of the recorded layers, from input to output."""
+    return [str(name) for name in record["layers"][0]]
+
+
+def select_layer(record, layer):
+    """Returns the record of one layer: `step`, and columns without the layer axis."""
+    index = layer_names(record).index(layer)
+    return {
+        name: values if values.ndim == 1 else values[:, index]
+        for name, values in record.items()
+    }
+
+
+def evenly_spaced(layers, count):
+    """Returns up to `count` layers evenly spaced in depth, as (number from 1, name).
+
+    Two layers are those at one third and at two thirds of the depth.
+    """
+    numbers = [round(len(layers) * i / (count + 1)) for i in range(1, count + 1)]
+    return [(number, layers[number - 1]) for number in dict.fromkeys(numbers) if number]

@@ -1,0 +1,79 @@
+"""Panels for each kind of probe record, for one run or several seeds per label.
+
+All functions take `records`, a dict from label to the list of its records, one per
+seed, and `styles`, a dict from label to `Style`.
+"""
+
+from keras_bnsmooth.plots.columns import mask_unresolved, select_layer
+from keras_bnsmooth.plots.drawing import draw_band, draw_line, format_over_steps
+from keras_bnsmooth.plots.ridges import draw_ridges
+
+
+def draw_loss_band(axes, records, styles, title="loss landscape", ylabel="loss"):
+    """Draws the range of the loss along the gradient, min to max over step sizes."""
+    for label, of_label in records.items():
+        draw_band(axes, of_label, "losses", styles[label])
+    # A loss that is not positive everywhere would be cut off.
+    format_over_steps(axes, title, ylabel, log=axes.dataLim.y0 > 0)
+
+
+def draw_gradient_band(axes, records, styles, title="gradient predictiveness"):
+    """Draws the range of the change of the gradient, of what is above rounding."""
+    for label, of_label in records.items():
+        resolved = [mask_unresolved(record) for record in of_label]
+        draw_band(axes, resolved, "gradient_distances", styles[label])
+    format_over_steps(axes, title, r"$\ell_2$ change of the gradient", log=True)
+
+
+def draw_beta(axes, records, styles, title="effective β-smoothness"):
+    """Draws the effective beta-smoothness."""
+    for label, of_label in records.items():
+        draw_line(axes, of_label, "beta", styles[label])
+    format_over_steps(axes, title, "β", log=True)
+
+
+def draw_covariate_shift(figure, records, styles, layers):
+    """Draws cosine and l2 difference of gradients, one column per layer.
+
+    Args:
+        figure: Figure or subfigure.
+        records: See above.
+        styles: See above.
+        layers: Dict from the title of a column to the layer's name in each run, a dict
+            from label to name.
+    """
+    panels = figure.subplots(2, len(layers), sharex=True, squeeze=False)
+    for cosine, difference, (title, names) in zip(*panels, layers.items(), strict=True):
+        for label, of_label in records.items():
+            shown = [select_layer(record, names[label]) for record in of_label]
+            draw_line(cosine, shown, "cosine", styles[label])
+            draw_line(difference, shown, "l2", styles[label])
+        format_over_steps(cosine, title, xlabel="")
+        format_over_steps(difference, log=True)
+        cosine.set_ylim(-1.05, 1.05)
+    panels[0, 0].set_ylabel("cosine")
+    panels[1, 0].set_ylabel(r"$\ell_2$ difference")
+
+
+def draw_distributions(figure, records, styles, layers, runs_in_rows=False):
+    """Draws ridges of the first seed, one row per layer and one column per run.
+
+    Args:
+        figure: Figure or subfigure.
+        records: See above.
+        styles: See above.
+        layers: List of dicts from label to the layer's name in that run.
+        runs_in_rows: Whether to transpose: one row per run, one column per layer.
+    """
+    shape = (len(layers), len(records))
+    panels = figure.subplots(*(shape[::-1] if runs_in_rows else shape), squeeze=False)
+    for row, names in zip(panels.T if runs_in_rows else panels, layers, strict=True):
+        for axes, (label, of_label) in zip(row, records.items(), strict=True):
+            shown = select_layer(of_label[0], names[label])
+            draw_ridges(axes, shown, styles[label])
+            title = f"{names[label]}, unit {shown['units'][0]}"
+            axes.set_title(f"{styles[label].label}\n{title}".strip(), fontsize="small")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("step", fontsize="small")
+    for axes in panels[-1]:
+        axes.set_xlabel("activation", fontsize="small")

@@ -1,0 +1,278 @@
+"""One figure per probe, from run folders or from the histories of probes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_bnsmooth.plots.columns import evenly_spaced, layer_names
+from keras_bnsmooth.plots.styles import assign_styles
+from keras_bnsmooth.records import json_lines
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from keras_bnsmooth.callbacks import ProbeCallback
+
+    Run = str | os.PathLike[str] | ProbeCallback | Mapping[str, Any]
+    Runs = Run | Mapping[str, Run]
+    Layers = Sequence[str] | Mapping[str, Sequence[str]] | None
+
+
+def landscape(runs: Runs) -> Figure:
+    """Draws the loss landscape along the gradient over training.
+
+    The three panels are those of figure 4 of the paper: the range of the loss over the
+    step sizes, the range of the l2 change of the gradient, and the effective
+    beta-smoothness. Changes of the gradient that may be rounding errors and values
+    that are not finite are left out.
+
+    Args:
+        runs: What `LandscapeProbe` recorded: a dict from label to run, or a single
+            run. A run is a probe, its `history`, or a path: the folder given to the
+            probe as `log_dir`, or to a program as `--workdir`, or the `.jsonl` file of
+            a probe with another name. A label that names a normalization, such as
+            `"bn"`, gets its style in the paper's figures.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it lacks the record.
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: There is nothing to draw, or it was not recorded by this probe.
+
+    Example:
+    ```python
+    probe = kb.LandscapeProbe((x[:128], y[:128]), every=50)
+    model.fit(x, y, batch_size=128, epochs=10, callbacks=[probe])
+    figure = kb.plots.landscape({"bn": probe, "none": "runs/none"})
+    figure.savefig("landscape.png")
+    ```
+    """
+    records = _read_all(runs, "landscape", ("losses", "gradient_distances", "beta"))
+    return draw_landscape(records, _styles(records))
+
+
+def draw_landscape(records, styles, footer=""):
+    """Returns the figure of `landscape` for records that have been read.
+
+    Args:
+        records: Dict from label to record.
+        styles: Dict from label to `Style`.
+        footer: Small print.
+    """
+    drawing, panels = _drawing()
+    figure = drawing.new_figure(13, 3.8)
+    loss, gradient, beta = figure.subplots(1, 3)
+    one_each = {label: [record] for label, record in records.items()}
+    panels.draw_loss_band(loss, one_each, styles, ylabel="loss, min to max over steps")
+    panels.draw_gradient_band(gradient, one_each, styles)
+    panels.draw_beta(beta, one_each, styles)
+    return drawing.finish(figure, footer)
+
+
+def covariate_shift(runs: Runs, layers: Layers = None) -> Figure:
+    """Draws the internal covariate shift of a few layers over training.
+
+    One column per layer, as in figures 3 and 6 of the paper: the cosine (1 means no
+    shift) and the l2 difference (0 means no shift) of the layer's gradient before and
+    after the update of the layers before it.
+
+    Args:
+        runs: What `ICSProbe` recorded; see `landscape`.
+        layers: Names of layers, or a dict from label to the names in that run, paired
+            in order. None selects three evenly spaced layers among those that all
+            runs share; runs without a common name are paired by position if they
+            have equally many layers.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it lacks the record.
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: There is nothing to draw, it was not recorded by this probe, or a
+            run lacks a layer.
+
+    Example:
+    ```python
+    probe = kb.ICSProbe((x[:128], y[:128]), every=50, log_dir="runs/bn")
+    model.fit(x, y, batch_size=128, epochs=10, callbacks=[probe])
+    figure = kb.plots.covariate_shift("runs/bn", layers=["dense_1", "dense_2"])
+    ```
+    """
+    records = _read_all(runs, "ics", ("layers", "l2", "cosine"))
+    # Nothing comes before the first layer, so it has no covariate shift.
+    chosen = _choose_layers(records, layers, count=3, skip=1)
+    drawing, panels = _drawing()
+    styles = _styles(records)
+    figure = drawing.new_figure(max(5.0, 3.6 * len(chosen)), 5.6)
+    panels.draw_covariate_shift(
+        figure,
+        {label: [record] for label, record in records.items()},
+        styles,
+        {" / ".join(dict.fromkeys(names.values())): names for names in chosen},
+    )
+    return drawing.finish(figure)
+
+
+def activations(runs: Runs, layers: Layers = None) -> Figure:
+    """Draws how the distributions of activations change over training.
+
+    One row per layer and one column per run, as in figure 14 of the paper. A ridge is
+    the histogram of one unit's values at a training step, with the first step at the
+    bottom. All ridges have the same height; each panel has its own range of values.
+
+    Args:
+        runs: What `ActivationProbe` recorded; see `landscape`.
+        layers: See `covariate_shift`; None selects two layers.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it lacks the record.
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: There is nothing to draw, it was not recorded by this probe, or a
+            run lacks a layer.
+
+    Example:
+    ```python
+    probe = kb.ActivationProbe((x[:128], y[:128]), every=50)
+    model.fit(x, y, batch_size=128, epochs=10, callbacks=[probe])
+    figure = kb.plots.activations(probe, layers=["dense_1"])
+    ```
+    """
+    records = _read_all(runs, "activations", ("layers", "units", "counts"))
+    chosen = _choose_layers(records, layers, count=2)
+    drawing, panels = _drawing()
+    figure = drawing.new_figure(max(4.5, 2.7 * len(records)), 3.6 * len(chosen))
+    panels.draw_distributions(
+        figure,
+        {label: [record] for label, record in records.items()},
+        _styles(records),
+        chosen,
+    )
+    return drawing.finish(figure)
+
+
+def _drawing():
+    """Imports the modules that need matplotlib."""
+    try:
+        from keras_bnsmooth.plots import drawing, panels
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("matplotlib", "PIL"):
+            raise
+        raise ModuleNotFoundError(
+            "keras_bnsmooth.plots needs matplotlib; run "
+            '`pip install "keras-bnsmooth[plots]"`.',
+            name=error.name,
+        ) from error
+    return drawing, panels
+
+
+def _read_all(runs, record, quantities):
+    """Returns a dict from label to record; a single run has an empty label."""
+    single = not isinstance(runs, Mapping) or "step" in runs
+    labelled = {"": runs} if single else runs
+    if not labelled:
+        raise ValueError(
+            "there is nothing to draw: the dict of runs, or the history of the probe, "
+            "is empty."
+        )
+    return {
+        str(label): _read(run, record, quantities, f"run {label!r}: " if label else "")
+        for label, run in labelled.items()
+    }
+
+
+def _read(run, record, quantities, where):
+    if isinstance(run, (str, os.PathLike)):
+        columns = read_record(run, record)
+    else:
+        columns = run if isinstance(run, Mapping) else getattr(run, "history", None)
+    if not isinstance(columns, Mapping):
+        raise ValueError(
+            f"{where}received {run!r}; pass a run folder, a probe or its history."
+        )
+    if not len(columns.get("step", columns)):
+        raise ValueError(
+            f"{where}there are no rows to draw; pass the probe to model.fit as a "
+            "callback first."
+        )
+    missing = [name for name in ("step", *quantities) if name not in columns]
+    if missing:
+        raise ValueError(
+            f"{where}this is no {record} record: it lacks {', '.join(missing)}."
+        )
+    return {name: np.asarray(values) for name, values in columns.items()}
+
+
+def read_record(folder, name):
+    """Returns the record `folder/name.jsonl`, or the file `folder`, as columns.
+
+    Raises:
+        FileNotFoundError: There is no such folder or file.
+    """
+    folder = Path(folder)
+    path = folder if folder.suffix == ".jsonl" else folder / f"{name}.jsonl"
+    if not path.exists():
+        where = path if folder.is_dir() else folder
+        raise FileNotFoundError(
+            f"there is no {where}; pass the log_dir of a probe or the --workdir of a "
+            f"program, which holds {name}.jsonl."
+        )
+    return json_lines.read_columns(path)
+
+
+def _choose_layers(records, layers, count, skip=0):
+    """Returns a list with one dict per layer to draw, from label to its name."""
+    available = {label: layer_names(record) for label, record in records.items()}
+    if layers is None:
+        layers = _shared_layers(available, count, skip)
+    elif isinstance(layers, str):
+        raise ValueError(f"layers must be a list of names; received {layers!r}.")
+    if not isinstance(layers, Mapping):
+        layers = dict.fromkeys(records, layers)
+    if layers.keys() != records.keys() or len(set(map(len, layers.values()))) != 1:
+        raise ValueError(
+            "layers must give every run the same number of names; received "
+            f"{dict(layers)} for the runs {', '.join(records)}."
+        )
+    for label, names in layers.items():
+        unknown = [name for name in names if name not in available[label]]
+        if unknown or not names:
+            raise ValueError(
+                f"layers={list(names)}: pass one or several of the recorded layers, "
+                f"{', '.join(available[label])}."
+            )
+    return [
+        dict(zip(layers, names, strict=True))
+        for names in zip(*layers.values(), strict=True)
+    ]
+
+
+def _shared_layers(available, count, skip):
+    first, *others = available.values()
+    common = [name for name in first if all(name in names for names in others)]
+    if common:
+        return [name for _, name in evenly_spaced(common[skip:] or common, count)]
+    if len(set(map(len, available.values()))) != 1:
+        lists = "; ".join(f"{label}: {names}" for label, names in available.items())
+        raise ValueError(
+            f"the runs have no layer name in common ({lists}); pass layers as a dict "
+            "from label to names."
+        )
+    return {
+        label: [name for _, name in evenly_spaced(names[skip:] or names, count)]
+        for label, names in available.items()
+    }
+
+
+def _styles(records):
+    return dict(zip(records, assign_styles(list(records)), strict=True))

@@ -1,0 +1,58 @@
+import math
+
+import numpy as np
+
+from keras_bnsmooth.plots.columns import (
+    align_seeds,
+    drop_missing,
+    evenly_spaced,
+    select_layer,
+    summarize,
+)
+
+
+def columns(steps, values):
+    return {"step": np.array(steps), "loss": np.array(values)}
+
+
+def test_seeds_of_different_length_share_their_steps():
+    steps, values = align_seeds(
+        [columns([10, 20, 30], [1.0, 2.0, 3.0]), columns([10, 25], [4.0, math.inf])],
+        "loss",
+    )
+    np.testing.assert_array_equal(steps, [10, 20, 25, 30])
+    nan = math.nan
+    np.testing.assert_array_equal(values, [[1, 2, nan, 3], [4, nan, nan, nan]])
+
+
+def test_the_middle_and_the_range_leave_out_what_is_missing():
+    nan = math.nan
+    median, low, high = summarize(np.array([[1, nan], [3, nan], [9, nan], [nan, nan]]))
+    np.testing.assert_array_equal(median, [3, nan])
+    np.testing.assert_array_equal(low, [1, nan])
+    np.testing.assert_array_equal(high, [9, nan])
+
+
+def test_rows_without_the_quantity_are_dropped():
+    record = drop_missing(columns([10, 20], [math.nan, 2.0]), "loss")
+    np.testing.assert_array_equal(record["step"], [20])
+    assert len(drop_missing(columns([10], [1.0]), "test_accuracy")["step"]) == 0
+
+
+RECORD = {
+    "step": np.array([0, 5]),
+    "layers": np.array([["one", "one_bn", "two"]] * 2),
+    "mean": np.arange(6.0).reshape(2, 3),
+}
+
+
+def test_the_record_of_a_layer_is_its_column():
+    shown = select_layer(RECORD, "two")
+    np.testing.assert_array_equal(shown["mean"], [2, 5])
+    np.testing.assert_array_equal(shown["step"], [0, 5])
+
+
+def test_two_layers_are_at_one_third_and_two_thirds_of_the_depth():
+    layers = [f"conv{number}" for number in range(1, 17)]
+    assert evenly_spaced(layers, 2) == [(5, "conv5"), (11, "conv11")]
+    assert evenly_spaced(["a", "b"], 6) == [(1, "a"), (2, "b")]
