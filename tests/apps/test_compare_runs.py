@@ -20,5 +20,7 @@ def test_it_tabulates_and_draws_runs(tmp_path):
 
 
 def test_mistakes_end_in_one_line(tmp_path):
-    assert "pass one run directory" in error_of(run_app("compare_runs"))
-    assert "is no such run directory" in error_of(run_app("compare_runs", tmp_path))
+    assert "pass one or more run directories" in error_of(run_app("compare_runs"))
+    assert "has no config.json; pass the --workdir" in error_of(
+        run_app("compare_runs", tmp_path)
+    )

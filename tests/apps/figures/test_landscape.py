@@ -119,3 +119,13 @@ def test_any_runs_are_drawn_with_what_is_not_a_number(tmp_path):
     assert draw_landscapes(run, run, path=tmp_path / "landscape.png").exists()
     with pytest.raises(FileNotFoundError, match=r"holds landscape\.jsonl"):
         draw_landscapes(save_run(tmp_path / "b", {}), path=tmp_path / "b.png")
+
+
+def test_folders_that_only_a_probe_wrote_are_drawn_beside_runs(tmp_path):
+    run = save_run(tmp_path / "a", {"landscape": landscape_rows()})
+    probed = tmp_path / "mine"
+    probed.mkdir()
+    (probed / "landscape.jsonl").write_bytes((run / "landscape.jsonl").read_bytes())
+    for runs in ([run, probed], [probed]):
+        path = tmp_path / f"{len(runs)}.png"
+        assert draw_landscapes(*runs, path=path).read_bytes().startswith(b"\x89PNG")

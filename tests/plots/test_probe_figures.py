@@ -1,0 +1,168 @@
+import sys
+
+import keras
+import numpy as np
+import pytest
+from matplotlib.collections import PolyCollection
+
+import keras_bnsmooth as kb
+
+X = np.linspace(-1, 1, 24).reshape(8, 3)
+
+
+@pytest.fixture(scope="module")
+def probes(tmp_path_factory):
+    """The three probes of a short training, which also wrote a run folder."""
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("runs") / "bn"
+    dense = [keras.layers.Dense(3, name=name) for name in ("one", "two", "three")]
+    model = keras.Sequential([keras.Input((3,)), *dense])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    probes = [
+        kb.LandscapeProbe((X, X**2), every=2, log_dir=folder),
+        kb.ICSProbe((X, X**2), every=2, log_dir=folder),
+        kb.ActivationProbe((X, X**2), every=2, log_dir=folder),
+    ]
+    model.fit(X, X**2, batch_size=4, epochs=3, verbose=0, callbacks=probes)
+    return folder, *probes
+
+
+def band(axes, index=0):
+    """[rows, 3]: step, lowest and highest vertex of a band."""
+    (path,) = [a for a in axes.collections if isinstance(a, PolyCollection)][
+        index
+    ].get_paths()
+    steps = np.unique(path.vertices[:, 0])
+    heights = [path.vertices[path.vertices[:, 0] == step, 1] for step in steps]
+    return np.array(
+        [[s, h.min(), h.max()] for s, h in zip(steps, heights, strict=True)]
+    )
+
+
+def legend(figure):
+    return [text.get_text() for entry in figure.legends for text in entry.texts]
+
+
+def test_bands_are_minimum_and_maximum_over_the_step_sizes(probes):
+    folder, probe, *_ = probes
+    history = probe.history
+    doubled = history | {"losses": 2 * history["losses"]}
+    figure = kb.plots.landscape({"bn": folder, "mine": probe, "twice": doubled})
+    loss, gradient, beta = figure.axes
+    expected = np.column_stack(
+        [[0, 2, 4], history["losses"].min(1), history["losses"].max(1)]
+    )
+    for index in (0, 1):
+        np.testing.assert_allclose(band(loss, index), expected)
+    np.testing.assert_allclose(band(loss, 2)[:, 1:], 2 * expected[:, 1:])
+    distances = history["gradient_distances"]
+    assert history["resolved"].all()
+    np.testing.assert_allclose(band(gradient)[:, 1], distances.min(1))
+    np.testing.assert_allclose(band(gradient)[:, 2], distances.max(1))
+    np.testing.assert_allclose(beta.lines[1].get_ydata(), history["beta"])
+    assert legend(figure) == ["bn", "mine", "twice"]
+    assert {axes.get_yscale() for axes in figure.axes} == {"log"}
+
+
+def test_unresolved_distances_and_losses_below_zero_are_drawn_as_they_are(probes):
+    history = dict(probes[1].history)
+    history["losses"] = history["losses"] - 10
+    history["resolved"] = np.ones_like(history["resolved"])
+    history["resolved"][1, 0] = False
+    loss, gradient, _ = kb.plots.landscape(history).axes
+    assert loss.get_yscale() == "linear"
+    expected = history["gradient_distances"][1, 1:]
+    np.testing.assert_allclose(band(gradient)[1, 1:], [expected.min(), expected.max()])
+
+
+def test_covariate_shift_is_that_of_the_chosen_layers(probes):
+    folder, _, probe, _ = probes
+    figure = kb.plots.covariate_shift(folder, layers=["three", "two"])
+    three, two, l2_three, l2_two = figure.axes
+    assert (three.get_title(), two.get_title()) == ("three", "two")
+    for axes, quantity, layer in (
+        (three, "cosine", 2),
+        (two, "cosine", 1),
+        (l2_three, "l2", 2),
+        (l2_two, "l2", 1),
+    ):
+        np.testing.assert_allclose(
+            axes.lines[0].get_ydata(), probe.history[quantity][:, layer]
+        )
+    # The first layer has no layers before it, hence no shift.
+    default = kb.plots.covariate_shift(probe)
+    assert [axes.get_title() for axes in default.axes[:2]] == ["two", "three"]
+    assert legend(default) == []
+
+
+def test_ridges_span_the_activations_of_each_step(probes):
+    folder, *_, probe = probes
+    figure = kb.plots.activations({"a": folder, "b": probe}, layers=["two"])
+    unit = probe.history["units"][0, 1]
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == [f"a\ntwo, unit {unit}", f"b\ntwo, unit {unit}"]
+    ridges = figure.axes[1].collections
+    found = sorted(
+        (float(v[:, 1].min()), float(v[:, 0].min()), float(v[:, 0].max()))
+        for v in (ridge.get_paths()[0].vertices for ridge in ridges)
+    )
+    low, high = (probe.history[name][:, 1] for name in ("minimum", "maximum"))
+    np.testing.assert_allclose(found, np.column_stack([[0, 1, 2], low, high]))
+
+
+def test_layers_are_paired_by_position_where_no_name_is_shared(probes):
+    history = probes[3].history
+    renamed = history | {"layers": np.char.add(history["layers"], "_1")}
+    figure = kb.plots.activations({"a": history, "b": renamed})
+    names = [axes.get_title().split("\n")[1].split(",")[0] for axes in figure.axes]
+    assert names == ["one", "one_1", "two", "two_1"]
+    figure = kb.plots.activations(
+        {"a": history, "b": renamed}, layers={"b": ["two_1"], "a": ["three"]}
+    )
+    assert [axes.get_title()[:7] for axes in figure.axes] == ["a\nthree", "b\ntwo_1"]
+
+
+def test_notebooks_show_figures_inline(probes):
+    figure = kb.plots.landscape(probes[1])
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
+    data, _ = shell.instance().display_formatter.format(figure)
+    assert data["image/png"].startswith(b"\x89PNG")
+
+
+def test_a_record_file_of_a_probe_with_another_name_is_read(probes, tmp_path):
+    path = tmp_path / "landscape_random.jsonl"
+    path.write_bytes((probes[0] / "landscape.jsonl").read_bytes())
+    loss = kb.plots.landscape(path).axes[0]
+    np.testing.assert_allclose(
+        band(loss)[:, 1], probes[1].history["losses"].min(axis=1)
+    )
+
+
+def test_mistakes_are_named_in_one_line(probes, tmp_path):
+    *_, ics, activations = probes
+    with pytest.raises(FileNotFoundError, match=r"no .*nowhere; pass the log_dir"):
+        kb.plots.landscape(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"no .*ics\.jsonl; pass"):
+        kb.plots.covariate_shift({"bn": tmp_path})
+    for empty in ({}, {"bn": {}}, kb.LandscapeProbe((X, X), every=1)):
+        with pytest.raises(ValueError, match="to draw"):
+            kb.plots.landscape(empty)
+    with pytest.raises(ValueError, match=r"run 'a': this is no landscape record"):
+        kb.plots.landscape({"a": ics})
+    with pytest.raises(ValueError, match="recorded layers, one, two, three"):
+        kb.plots.covariate_shift(ics, layers=["four"])
+    with pytest.raises(ValueError, match="received 3"):
+        kb.plots.landscape(3)
+    with pytest.raises(ValueError, match="same number of names"):
+        kb.plots.activations({"a": activations}, layers={"b": ["one"]})
+
+
+def test_without_matplotlib_the_extra_is_named(probes, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("matplotlib")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "keras_bnsmooth.plots.drawing")
+    monkeypatch.delattr(kb.plots, "drawing")
+    with pytest.raises(ModuleNotFoundError, match=r'"keras-bnsmooth\[plots\]"'):
+        kb.plots.landscape(probes[1])
