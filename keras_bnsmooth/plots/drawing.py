@@ -104,7 +104,7 @@ def finish(figure, footer=""):
     Returns:
         The figure.
     """
-    entries: dict[str, dict] = {}
+    entries = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             # A run with a band and a line has one entry that shows both.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from keras_bnsmooth.callbacks import ProbeCallback
 
-    Run = str | os.PathLike[str] | ProbeCallback | Mapping[str, Any]
-    Runs = Run | Mapping[str, Run]
-    Layers = Sequence[str] | Mapping[str, Sequence[str]] | None
+    Run: TypeAlias = str | os.PathLike[str] | ProbeCallback | Mapping[str, Any]
+    Runs: TypeAlias = Run | Mapping[str, Run]
+    Layers: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]] | None
 
 
 def landscape(runs: Runs) -> Figure:
