@@ -1,21 +1,22 @@
-"""Judges the paper's empirical claims on runs and prints the ledger.
+"""Judges the paper's empirical claims on a folder of runs and prints the verdicts.
 
     python -m apps.check_claims saved_results/cpu
 
-The rules stand in `apps/claims`. `apps.reproduce` makes the runs, and a page
-with ledger and figures.
+`apps/claims` defines the rules. `apps.reproduce` trains the runs and writes a report
+with verdicts and figures.
 """
 
 from apps import program
 from apps.claims import judge_all
+from apps.errors import UserError
 from apps.report import ledger
 from apps.training.runs import read_runs
 
 
 def main(paths):
-    """Prints the ledger of one folder of runs."""
+    """Prints the verdicts on one folder of runs."""
     if len(paths) != 1:
-        raise ValueError(
+        raise UserError(
             f"pass one folder of run directories; received {len(paths)}: "
             "python -m apps.check_claims saved_results/cpu."
         )

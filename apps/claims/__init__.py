@@ -1,7 +1,7 @@
-"""The paper's empirical claims, and the verdicts of runs on them.
+"""The paper's empirical claims, and how runs decide them.
 
-The rules were written before the runs in `saved_results/cpu` were looked at; shorter
-runs on other sizes, in which some of the effects could be guessed, were known.
+The rules were fixed before the runs in `saved_results/cpu` were examined. Shorter runs
+at other sizes, which already hinted at some of the effects, were known by then.
 """
 
 from apps.claims.claim import Claim, Judgement, Rule, judge
@@ -16,10 +16,10 @@ __all__ = ["CLAIMS", "Claim", "Judgement", "Rule", "judge", "judge_all"]
 
 
 def judge_all(runs):
-    """Returns the `Judgement` of every claim, those on the DLN under both reductions.
+    """Judges every claim on a `RunSet`; DLN claims once per reduction.
 
-    Args:
-        runs: A `apps.training.runs.RunSet`.
+    Returns:
+        List of `Judgement`.
     """
     return [
         judge(claim, runs, reduction)

@@ -1,10 +1,10 @@
-"""A claim of the paper: the statistic that decides it, and the rule of the verdict."""
+"""A claim of the paper: the statistic that decides it, and the rule for its verdict."""
 
 import dataclasses
 import math
 from collections.abc import Callable
 
-from apps.training.runs import RunSet
+from apps.errors import UserError
 
 BORNE_OUT = "borne out"
 NOT_BORNE_OUT = "not borne out"
@@ -13,28 +13,28 @@ UNDECIDED = "undecided"
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """When a statistic bears a claim out, and when it does not.
+    """Two thresholds that turn a statistic into a verdict.
 
-    All seeds must agree; between the two thresholds nothing is decided.
+    All seeds must agree. Values between the thresholds decide nothing.
 
     Attributes:
         borne_out: Threshold for the claim.
-        not_borne_out: Threshold against it. Where it is the smaller one, large
-            values speak for the claim, otherwise small ones.
+        not_borne_out: Threshold against the claim. If it is the smaller of the two,
+            large values support the claim, otherwise small ones do.
     """
 
     borne_out: float
     not_borne_out: float
 
     def verdict(self, values):
-        """Returns the verdict on a list of values, one a seed; NaN decides nothing."""
-        values = list(values)
+        """Returns the verdict on one value per seed; any NaN leaves it undecided."""
+        sign = 1 if self.borne_out > self.not_borne_out else -1
+        values = [sign * value for value in values]
         if not values or any(math.isnan(value) for value in values):
             return UNDECIDED
-        sign = 1 if self.borne_out > self.not_borne_out else -1
-        if all(sign * value >= sign * self.borne_out for value in values):
+        if min(values) >= sign * self.borne_out:
             return BORNE_OUT
-        if all(sign * value <= sign * self.not_borne_out for value in values):
+        if max(values) <= sign * self.not_borne_out:
             return NOT_BORNE_OUT
         return UNDECIDED
 
@@ -51,16 +51,16 @@ class Claim:
     """An empirical claim of the paper.
 
     Attributes:
-        name: Short, unique.
-        place: Where the paper makes it.
-        text: What it says.
+        name: Short and unique.
+        place: Where the paper makes the claim.
+        text: The claim.
         paper: The paper's own figure or words.
-        network: `"vgg"` or `"dln"`.
-        norms: The norms that are compared.
+        network: One of `apps.settings.NETWORKS`.
+        norms: The norms compared.
         statistic: What is computed, in words.
         rule: The `Rule`.
         measure: Function from a dict norm -> `Run`, all of one seed, to a float.
-        learning_rate: Where it is not that of most runs.
+        learning_rate: None for the learning rate that most runs have.
     """
 
     name: str
@@ -77,15 +77,14 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """A claim, judged on runs.
+    """The verdict on a claim.
 
     Attributes:
         claim: The `Claim`.
-        reduction: Of the DLN's squared error; None for the VGG.
+        reduction: Reduction of the DLN's squared error; None for the VGG.
         values: Dict from seed to the statistic.
         verdict: `BORNE_OUT`, `NOT_BORNE_OUT` or `UNDECIDED`.
-        lacking: Norms that no seed has together with the others, or whose runs lack
-            a record: why there are no values.
+        lacking: Which runs or records are missing; empty if the claim was judged.
     """
 
     claim: Claim
@@ -95,39 +94,32 @@ class Judgement:
     lacking: str
 
 
-def judge(claim, runs: RunSet, reduction=None):
-    """Returns the `Judgement` of a claim on the seeds that have all of its runs.
+def judge(claim, runs, reduction=None):
+    """Returns the `Judgement` of a claim on every seed that has all of its norms.
 
     Args:
         claim: The `Claim`.
         runs: A `RunSet`.
-        reduction: Of the DLN's squared error.
+        reduction: Reduction of the DLN's squared error.
     """
-    by_norm = {
-        norm: {
-            run.seed: run
-            for run in runs.select(
-                claim.network,
-                norm,
-                reduction=reduction,
-                learning_rate=claim.learning_rate,
-            )
-        }
-        for norm in claim.norms
-    }
-    seeds = sorted(set.intersection(*(set(found) for found in by_norm.values())))
+    by_norm = {norm: {} for norm in claim.norms}
+    for run in runs.select(
+        claim.network, reduction=reduction, learning_rate=claim.learning_rate
+    ):
+        by_norm.get(run.norm, {})[run.seed] = run
+    seeds = sorted(set.intersection(*map(set, by_norm.values())))
     missing = [norm for norm, found in by_norm.items() if not found]
-    lacking = f"runs of {claim.network}: {', '.join(missing)}" if missing else ""
-    if not seeds and not missing:
+    values, lacking = {}, ""
+    if missing:
+        lacking = f"runs of {claim.network}: {', '.join(missing)}"
+    elif not seeds:
         lacking = "a seed that all of these norms have"
-    values = {}
     try:
         for seed in seeds:
-            values[seed] = float(
-                claim.measure({norm: by_norm[norm][seed] for norm in claim.norms})
-            )
-    except ValueError as error:
-        # A run without the record that this claim needs.
+            of_seed = {norm: found[seed] for norm, found in by_norm.items()}
+            values[seed] = float(claim.measure(of_seed))
+    except UserError as error:
+        # A run without a record that this claim needs.
         values, lacking = {}, str(error)
     return Judgement(
         claim, reduction, values, claim.rule.verdict(values.values()), lacking

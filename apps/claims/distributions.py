@@ -3,12 +3,17 @@
 import numpy as np
 
 from apps.claims.claim import Claim, Rule
-from apps.claims.statistics import covariate_shift, distribution_shift
+from apps.claims.statistics import covariate_shift, distribution_shift, median_ratio
 from apps.settings import LP_NORMS
+
+_SHIFTS = (
+    "Shift of the mean (in standard deviations) and of the variance (relative) of "
+    "layer inputs between {}, medians over layers and training: "
+)
 
 
 def _shift_ratios(runs, norm, successive):
-    """Shifts of the mean and of the variance: a norm over the standard network."""
+    """Shifts of the mean and of the variance, each over the standard network's."""
     shift, standard = (
         np.array(distribution_shift(runs[name], successive)) for name in (norm, "none")
     )
@@ -17,31 +22,25 @@ def _shift_ratios(runs, norm, successive):
 
 
 def _shift_factor(runs):
-    """The larger of the two factors, upwards or downwards, between the networks."""
     with np.errstate(divide="ignore"):
         logs = np.log(_shift_ratios(runs, "bn", successive=False))
     return np.exp(np.max(np.abs(logs)))
 
 
-def _least_shift_ratio(norms, successive):
-    """The least ratio to the standard network, over norms, of mean and variance."""
+def _smallest_shift_ratio(norms, successive):
     return lambda runs: np.min(
         [_shift_ratios(runs, norm, successive) for norm in norms]
     )
 
 
-def _median_shift_ratio(quantity):
-    def measure(runs):
-        shift = covariate_shift(runs, quantity)
-        if quantity == "cosine":
-            shift = {norm: 1 - values for norm, values in shift.items()}
-        return np.nanmedian(shift["bn"]) / np.nanmedian(shift["none"])
-
-    return measure
+def _turning_ratio(runs):
+    shift = covariate_shift(runs, "cosine")
+    return median_ratio(1 - shift["bn"], 1 - shift["none"])
 
 
-def _median_cosine(norm):
-    return lambda runs: np.nanmedian(covariate_shift(runs, "cosine")[norm])
+def _difference_ratio(runs):
+    shift = covariate_shift(runs, "l2")
+    return median_ratio(shift["bn"], shift["none"])
 
 
 DISTRIBUTIONS = (
@@ -53,9 +52,8 @@ DISTRIBUTIONS = (
         "marginal",
         "vgg",
         ("none", "bn"),
-        "Shift of the mean (in standard deviations) and of the variance (relative) of "
-        "layer inputs between measurements, medians over layers and training: the "
-        "larger of the two factors between the networks.",
+        _SHIFTS.format("measurements") + "the larger of the two factors, in either "
+        "direction, between the networks.",
         Rule(2.0, 4.0),
         _shift_factor,
     ),
@@ -67,11 +65,10 @@ DISTRIBUTIONS = (
         "significantly less stable",
         "vgg",
         ("none", "noisy_bn"),
-        "Shift of the mean (in standard deviations) and of the variance (relative) of "
-        "layer inputs between two successive steps, medians over layers and training: "
-        "the lesser of the two ratios of noisy BN to the standard network.",
+        _SHIFTS.format("two successive steps") + "the smaller of the two ratios of "
+        "noisy BN to the standard network.",
         Rule(2.0, 1.0),
-        _least_shift_ratio(["noisy_bn"], successive=True),
+        _smallest_shift_ratio(["noisy_bn"], successive=True),
     ),
     Claim(
         "l1, l2 and linf shift distributions more than no norm",
@@ -81,35 +78,29 @@ DISTRIBUTIONS = (
         "larger",
         "vgg",
         ("none", *LP_NORMS),
-        "Shift of the mean (in standard deviations) and of the variance (relative) of "
-        "layer inputs between measurements, medians over layers and training: the "
-        "least of the six ratios to the standard network.",
+        _SHIFTS.format("measurements") + "the smallest of the six ratios to the "
+        "standard network.",
         Rule(1.25, 1.0),
-        _least_shift_ratio(LP_NORMS, successive=False),
+        _smallest_shift_ratio(LP_NORMS, successive=False),
     ),
-    Claim(
-        "ICS with BN is similar or worse: direction",
-        "Section 2.2, figure 3a",
-        "Models with BatchNorm have similar, or even worse, internal covariate shift.",
-        "similar or worse",
-        "vgg",
-        ("none", "bn"),
-        "1 - cos(G, G'), median over training and the layers that both have: with BN "
-        "over without.",
-        Rule(0.8, 0.5),
-        _median_shift_ratio("cosine"),
-    ),
-    Claim(
-        "ICS with BN is similar or worse: l2 difference",
-        "Section 2.2, figure 3a",
-        "Models with BatchNorm have similar, or even worse, internal covariate shift.",
-        "similar or worse",
-        "vgg",
-        ("none", "bn"),
-        "||G - G'||, median over training and the layers that both have: with BN over "
-        "without.",
-        Rule(0.8, 0.5),
-        _median_shift_ratio("l2"),
+    *(
+        Claim(
+            f"ICS with BN is similar or worse: {name}",
+            "Section 2.2, figure 3a",
+            "Models with BatchNorm have similar, or even worse, internal covariate "
+            "shift.",
+            "similar or worse",
+            "vgg",
+            ("none", "bn"),
+            f"Median of {symbol} over training and the layers both networks share: "
+            "with BN divided by without.",
+            Rule(0.8, 0.5),
+            measure,
+        )
+        for name, symbol, measure in (
+            ("direction", "1 - cos(G, G')", _turning_ratio),
+            ("l2 difference", "||G - G'||", _difference_ratio),
+        )
     ),
     Claim(
         "The standard DLN has almost no ICS",
@@ -118,9 +109,9 @@ DISTRIBUTIONS = (
         "cosine near 1",
         "dln",
         ("none", "bn"),
-        "cos(G, G') of the standard network, median over training and layers.",
+        "Median of cos(G, G') in the standard network, over training and layers.",
         Rule(0.95, 0.8),
-        _median_cosine("none"),
+        lambda runs: np.nanmedian(covariate_shift(runs, "cosine")["none"]),
     ),
     Claim(
         "In the DLN with BN, G and G' are almost uncorrelated",
@@ -129,7 +120,7 @@ DISTRIBUTIONS = (
         "cosine near 0",
         "dln",
         ("none", "bn"),
-        "|cos(G, G')| with BN, median over training and the linear layers.",
+        "Median of |cos(G, G')| with BN, over training and the linear layers.",
         Rule(0.3, 0.6),
         lambda runs: np.nanmedian(np.abs(covariate_shift(runs, "cosine")["bn"])),
     ),

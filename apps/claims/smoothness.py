@@ -1,5 +1,7 @@
 """Claims about the smoothness of the optimization landscape."""
 
+import math
+
 import numpy as np
 
 from apps.claims.claim import Claim, Rule
@@ -13,27 +15,21 @@ from apps.claims.statistics import (
 from apps.settings import LP_NORMS
 
 _SMOOTHER = Rule(1.5, 1.0)
-_PANELS = dict(zip(MEASURES, "abc", strict=True))
-_FIGURES = {"vgg": ("4", "11"), "dln": ("9", "12")}
-_NAMES = {"vgg": "VGG", "dln": "DLN"}
 
 
-def _ratio(measure, norms, record="landscape"):
-    """The least ratio of the standard network to one of the norms."""
-    return lambda runs: np.min(
-        [
-            median_ratio(measure(runs["none"], record), measure(runs[norm], record))
-            for norm in norms
-        ]
-    )
+def _ratio(measure, norms, record):
+    """The smallest ratio of the standard network to one of the norms."""
+
+    def smallest(runs):
+        values = {norm: measure(run, record) for norm, run in runs.items()}
+        return np.min([median_ratio(values["none"], values[norm]) for norm in norms])
+
+    return smallest
 
 
 def _early_ratio(runs):
-    """The ratio of the gradient bands over the first tenth of training."""
-    early = {
-        norm: gradient_band(run)[run.record("landscape")["step"] < 0.1 * run.steps]
-        for norm, run in runs.items()
-    }
+    bands = {norm: gradient_band(run) for norm, run in runs.items()}
+    early = {norm: band[: math.ceil(len(band) / 10)] for norm, band in bands.items()}
     return median_ratio(early["none"], early["bn"])
 
 
@@ -44,73 +40,77 @@ def _share_gained(runs):
     return 100 * (shares["bn"] - shares["none"])
 
 
-def _claims_on(network):
-    """The claims that the paper makes of both networks."""
-    figure, lp_figure = _FIGURES[network]
-    for name, measure in MEASURES.items():
-        yield Claim(
-            f"BN smooths the {_NAMES[network]}: {name}",
-            f"Section 3.2, figure {figure}{_PANELS[name]}",
+def _claims_on(network, figure, lp_figure):
+    """Yields the claims that the paper makes of both networks."""
+    name = network.upper()
+    families = (
+        (
+            f"BN smooths the {name}",
+            f"Section 3.2, figure {figure}{{panel}}",
             "There is a clear improvement in each of these measures of smoothness in "
             "networks with BatchNorm layers.",
             "clearly smaller",
-            network,
-            ("none", "bn"),
-            f"Median over training of the {name}: the standard network over BN.",
-            _SMOOTHER,
-            _ratio(measure, ["bn"]),
-        )
-    for name, measure in MEASURES.items():
-        yield Claim(
-            f"l1, l2 and linf smooth the {_NAMES[network]} too: {name}",
+            ("bn",),
+            "{measure}: the standard network divided by BN.",
+            "landscape",
+        ),
+        (
+            f"l1, l2 and linf smooth the {name} too",
             f"Section 3.3, figure {lp_figure}",
             "All these techniques result in an improved smoothness of the landscape "
             "that is similar to the effect of BatchNorm.",
             "improved, like BN's",
-            network,
-            ("none", *LP_NORMS),
-            f"Median over training of the {name}: the standard network over the worst "
-            "of the three.",
-            _SMOOTHER,
-            _ratio(measure, LP_NORMS),
-        )
-    for name, measure in MEASURES.items():
-        yield Claim(
-            f"BN smooths the {_NAMES[network]} along random directions too: {name}",
+            LP_NORMS,
+            "{measure}: the standard network divided by the worst of the three.",
+            "landscape",
+        ),
+        (
+            f"BN smooths the {name} along random directions too",
             "Section 3.2, last paragraph",
             "The loss behaves in a similar way when we examine other (random) "
-            "directions too. (That gradient and beta do is not said.)",
+            "directions too. (The paper does not say so of gradient and beta.)",
             "similar to the gradient's direction",
-            network,
-            ("none", "bn"),
-            f"Median over training of the {name} along a random direction as long as "
-            "the gradient: the standard network over BN.",
-            _SMOOTHER,
-            _ratio(measure, ["bn"], "landscape_random"),
-        )
+            ("bn",),
+            "{measure} along a random direction of the gradient's length: the standard "
+            "network divided by BN.",
+            "landscape_random",
+        ),
+    )
+    for family, place, text, paper, norms, statistic, record in families:
+        for panel, (measure, function) in zip("abc", MEASURES.items(), strict=True):
+            yield Claim(
+                f"{family}: {measure}",
+                place.format(panel=panel),
+                text,
+                paper,
+                network,
+                ("none", *norms),
+                f"Median over training of the {statistic.format(measure=measure)}",
+                _SMOOTHER,
+                _ratio(function, norms, record),
+            )
     yield Claim(
-        f"Gradients stay predictive over a longer distance in the {_NAMES[network]}",
+        f"Gradients stay predictive over a longer distance in the {name}",
         "Appendix B, figure 10",
         "Gradients are significantly more predictive in networks with BatchNorm and "
         "change slowly in a given local neighborhood.",
         "significantly more predictive",
         network,
         ("none", "bn"),
-        "||grad L(W - s g) - g|| at the same distance s ||g||, median over training: "
-        "the standard network over BN.",
+        "Median over training of ||grad L(W - s g) - g|| at the same distance s ||g||: "
+        "the standard network divided by BN.",
         _SMOOTHER,
         lambda runs: error_ratio_at_same_distance(runs["none"], runs["bn"]),
     )
     yield Claim(
-        "Gradients stay predictive over a wider range of learning rates in the "
-        f"{_NAMES[network]}",
+        f"Gradients stay predictive over a wider range of learning rates in the {name}",
         "Section 3.1, figure 10",
         "This enables us to use a broader range of (and thus larger) learning rates.",
         "broader",
         network,
         ("none", "bn"),
-        "Share of all (probe, step size) at which the gradient has changed by no more "
-        "than its own length: BN minus the standard network, in percentage points.",
+        "Share of all (probe, step size) pairs at which the gradient has changed by at "
+        "most its own length: BN minus the standard network, in percentage points.",
         Rule(10.0, 0.0),
         _share_gained,
     )
@@ -125,11 +125,11 @@ SMOOTHNESS = (
         "close to 100",
         "vgg",
         ("none", "bn"),
-        "Gradient band, median over the first tenth of training: the standard network "
-        "over BN. (The threshold is one and a half orders of magnitude.)",
+        "Median of the gradient band over the first tenth of training: the standard "
+        "network divided by BN. (The threshold is one and a half orders of magnitude.)",
         Rule(30.0, 10.0),
         _early_ratio,
     ),
-    *_claims_on("vgg"),
-    *_claims_on("dln"),
+    *_claims_on("vgg", "4", "11"),
+    *_claims_on("dln", "9", "12"),
 )

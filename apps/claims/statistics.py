@@ -1,51 +1,81 @@
-"""What claims are decided by: numbers of one run, from its records alone."""
+"""The statistics that decide the claims, each computed from the records of runs.
+
+A diverged run stops recording at the step at which its loss is no longer finite. From
+there on its weights are NaN, and every statistic counts the rows that it lost as such a
+network performs: it predicts one class, so its accuracy is chance; its error, loss,
+bands and beta are infinite; and no step along its gradient is predictive. Comparisons
+at the same distance, covariate shift and distribution shift are undefined for NaN
+weights and use the recorded rows alone.
+"""
 
 import numpy as np
 
+from apps.settings import linear_layers
+
+# Accuracy of a constant prediction: all data sets here have ten balanced classes.
+CHANCE = 0.1
+
 
 def at_the_end(run, quantity):
-    """Mean of a quantity of the metrics over the last 5 % of training.
+    """Computes the mean of a metric over the last 5 % of training.
 
-    Where the run diverged, an error is infinite and an accuracy zero.
+    A diverged run ends at chance or at infinity, however late it diverged.
     """
     if run.diverged:
-        return 0.0 if "accuracy" in quantity else np.inf
+        return CHANCE if "accuracy" in quantity else np.inf
     metrics = run.record("metrics")
-    values = metrics[quantity][metrics["step"] > 0.95 * run.steps]
-    return float(np.nanmean(values))
+    return float(np.nanmean(metrics[quantity][metrics["step"] > 0.95 * run.steps]))
 
 
-def over_training(run, quantity):
-    """Mean of a quantity of the metrics over all of training."""
-    return float(np.nanmean(run.record("metrics")[quantity]))
+def mean_accuracy(run):
+    """Computes the training accuracy averaged over all of training."""
+    values = run.record("metrics")["accuracy"]
+    return float(np.nanmean(_complete(run, "metrics", values, CHANCE)))
 
 
-def steps_to_reach(run, quantity, level):
-    """First step at which the mean of five rows is at least `level`, or infinity."""
+def steps_to_accuracy(run, level):
+    """Returns the step at which five rows first average at least `level`, or inf."""
     metrics = run.record("metrics")
-    values = metrics[quantity]
-    if len(values) < 5:
+    if len(metrics["step"]) < 5:
         return np.inf
-    means = np.convolve(values, np.ones(5) / 5, mode="valid")
+    means = np.convolve(metrics["accuracy"], np.ones(5) / 5, mode="valid")
     reached = np.flatnonzero(means >= level)
     return float(metrics["step"][reached[0] + 4]) if reached.size else np.inf
 
 
 def loss_band(run, record="landscape"):
-    """Width of the loss landscape, max - min of L(W - s d) over s, [T]."""
-    losses = _finite_or_infinite(run.record(record)["losses"])
+    """Computes the width of the loss landscape, max - min of L(W - s d) over s, [T]."""
+    losses = _nan_to_inf(run.record(record)["losses"])
     with np.errstate(invalid="ignore"):
-        return _finite_or_infinite(losses.max(1) - losses.min(1))
+        widths = _nan_to_inf(losses.max(1) - losses.min(1))
+    return _complete(run, record, widths, np.inf)
 
 
 def gradient_band(run, record="landscape"):
-    """Largest ||grad L(W - s d) - g|| over s, [T]."""
-    return _finite_or_infinite(run.record(record)["gradient_distances"]).max(1)
+    """Computes the largest ||grad L(W - s d) - g|| over s, [T]."""
+    distances = _nan_to_inf(run.record(record)["gradient_distances"])
+    return _complete(run, record, distances.max(1), np.inf)
 
 
 def beta(run, record="landscape"):
-    """Effective beta-smoothness, [T]; NaN where rounding hides it."""
-    return run.record(record)["beta"]
+    """Returns the effective beta-smoothness, [T].
+
+    A gradient distance that is not finite is never resolved, whatever the record says:
+    beta is then the maximum over the other step sizes, and infinite if there are none.
+    NaN where all that is finite may be rounding.
+    """
+    landscape = run.record(record)
+    finite = np.isfinite(landscape["gradient_distances"])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = landscape["gradient_distances"] / (
+            landscape["step_sizes"] * landscape["gradient_norm"][:, None]
+        )
+    resolved = _resolved(landscape)
+    largest = ratios.max(1, where=resolved, initial=0)
+    largest[~resolved.any(1)] = np.nan
+    largest[~finite.any(1)] = np.inf
+    values = np.where(finite.all(1), landscape["beta"], largest)
+    return _complete(run, record, values, np.inf)
 
 
 MEASURES = {
@@ -56,24 +86,28 @@ MEASURES = {
 
 
 def median_ratio(a, b):
-    """Median of `a` over the median of `b`, NaNs left out."""
+    """Computes the median of `a` over the median of `b`, ignoring NaN."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(np.nanmedian(a) / np.nanmedian(b))
 
 
 def predictive_share(run):
-    """Share of (probe, step size) with ||grad L(W - s g) - g|| <= ||g||."""
+    """Computes the share of (probe, s) with ||grad L(W - s g) - g|| <= ||g||."""
     landscape = run.record("landscape")
-    distances = _finite_or_infinite(landscape["gradient_distances"])
-    return float(np.mean(distances <= landscape["gradient_norm"][:, None]))
+    distances = landscape["gradient_distances"]
+    predictive = distances <= landscape["gradient_norm"][:, None]
+    predictive &= np.isfinite(distances)
+    return float(np.mean(_complete(run, "landscape", predictive.mean(1), 0.0)))
 
 
 def error_ratio_at_same_distance(a, b):
-    """Gradient distance of run `a` over that of `b` at the same distance travelled.
+    """Computes the gradient distance of run `a` over that of `b`, at equal distance.
 
-    The distance is s ||g||. At each probe both curves are read, by linear
-    interpolation in log-log, at the middle (geometrically) of the distances that both
-    have travelled; the median over the probes where there are any is returned.
+    The distance is s ||g||. At each probe, log-log interpolation evaluates both curves
+    at the geometric middle of the distances that both runs travelled.
+
+    Returns:
+        The median over all probes whose distances overlap; NaN if there are none.
     """
     curves = [_curves(run) for run in (a, b)]
     ratios = []
@@ -89,99 +123,87 @@ def error_ratio_at_same_distance(a, b):
 
 
 def _curves(run):
-    """{step: (log distance travelled, log gradient distance)}, finite points alone."""
+    """{step: (log distance travelled, log gradient distance)}, resolved points only."""
     landscape = run.record("landscape")
-    curves = {}
-    for step, sizes, norm, distances, resolved in zip(
-        landscape["step"],
-        landscape["step_sizes"],
-        landscape["gradient_norm"],
-        landscape["gradient_distances"],
-        landscape["resolved"],
-        strict=True,
-    ):
-        good = resolved & np.isfinite(distances) & (distances > 0) & (norm > 0)
-        travelled = sizes * norm
-        curves[int(step)] = np.log(travelled[good]), np.log(distances[good])
-    return curves
-
-
-def _shared_layers(record, norms):
-    """Positions of the layers without normalization ones, by name."""
-    names = [str(name) for name in record["layers"][0]]
+    distances = landscape["gradient_distances"]
+    travelled = landscape["step_sizes"] * landscape["gradient_norm"][:, None]
+    good = _resolved(landscape) & (distances > 0) & (travelled > 0)
     return {
-        name: position
-        for position, name in enumerate(names)
-        if not name.endswith(tuple(f"_{norm}" for norm in norms))
+        int(step): (np.log(x[shown]), np.log(y[shown]))
+        for step, x, y, shown in zip(
+            landscape["step"], travelled, distances, good, strict=True
+        )
     }
 
 
 def covariate_shift(runs, quantity):
-    """ICS of runs at the layers that all of them have, but the first (it has none).
+    """Returns the ICS of the layers that all runs share, without the first.
+
+    Nothing precedes the first layer, so it has no covariate shift.
 
     Args:
-        runs: Dict norm -> run.
+        runs: Dict from norm to `Run`.
         quantity: `"l2"` or `"cosine"`.
 
     Returns:
-        Dict norm -> array [T, L].
+        Dict from norm to an array [T, L].
     """
     records = {norm: run.record("ics") for norm, run in runs.items()}
-    layers = {norm: _shared_layers(record, runs) for norm, record in records.items()}
-    common = [
-        name
-        for name in next(iter(layers.values()))
-        if all(name in of_norm for of_norm in layers.values())
-    ][1:]
+    names = {norm: record["layers"][0].tolist() for norm, record in records.items()}
+    layers = [linear_layers(names[norm], norm) for norm in runs]
+    common = [name for name in layers[0] if all(name in other for other in layers)][1:]
     return {
-        norm: records[norm][quantity][:, [layers[norm][name] for name in common]]
-        for norm in runs
+        norm: record[quantity][:, [names[norm].index(name) for name in common]]
+        for norm, record in records.items()
     }
 
 
 def distribution_shift(run, successive):
-    """How much the distributions of layer inputs move between two measurements.
+    """Computes how far the distributions of layer inputs move between measurements.
 
-    Layer inputs are the outputs of the normalization layers, or those of the linear
-    maps where there are none; the last layer is left out. The shift of the mean is
-    counted in standard deviations, that of the variance in variances, both those
-    before.
+    Layer inputs are the outputs of the normalization layers or, in a network without
+    them, of the linear layers except the last. The shift of the mean is in units of the
+    earlier standard deviation, that of the variance in units of the earlier variance.
 
     Args:
         run: A `Run`.
-        successive: Whether the two measurements are one step apart, or as far as the
-            schedule has it.
+        successive: Whether the two measurements are one step apart rather than one
+            interval of the schedule.
 
     Returns:
         (shift of the mean, shift of the variance): medians over layers and time.
     """
     record = run.record("activations")
-    names = [str(name) for name in record["layers"][0]]
-    suffix = f"_{run.norm}"
-    inputs = [i for i, name in enumerate(names) if name.endswith(suffix)]
-    inputs = inputs or list(range(len(names) - 1))
-    step, mean, variance = (
-        record["step"],
-        record["mean"][:, inputs],
-        record["variance"][:, inputs],
-    )
+    names = record["layers"][0].tolist()
+    linear = linear_layers(names, run.norm)
+    inputs = [name for name in names if name not in linear] or linear[:-1]
+    columns = [names.index(name) for name in inputs]
+    mean, variance = (record[name][:, columns] for name in ("mean", "variance"))
     if successive:
-        first = np.flatnonzero(np.diff(step) == 1)
+        first = np.flatnonzero(np.diff(record["step"]) == 1)
         second = first + 1
     else:
-        scheduled = np.flatnonzero(np.diff(step, prepend=-2) != 1)
+        scheduled = np.flatnonzero(np.diff(record["step"], prepend=-2) != 1)
         first, second = scheduled[:-1], scheduled[1:]
     with np.errstate(invalid="ignore", divide="ignore"):
         of_mean = np.abs(mean[second] - mean[first]) / np.sqrt(variance[first])
         of_variance = np.abs(variance[second] - variance[first]) / variance[first]
-    # A unit that is the same for all samples has no scale to count in.
+    # A unit that is constant over the samples has no scale to measure shifts by.
     counted = variance[first] > 0
     if not counted.any():
         return np.nan, np.nan
     return float(np.median(of_mean[counted])), float(np.median(of_variance[counted]))
 
 
-def _finite_or_infinite(values):
-    """NaN, which comes from a loss that overflowed, as infinity."""
-    values = np.asarray(values, np.float64)
+def _complete(run, record, values, lost):
+    """Appends `lost` for each row that a diverged run did not record."""
+    return np.append(values, np.full(run.rows_lost(record), lost))
+
+
+def _resolved(landscape):
+    return landscape["resolved"] & np.isfinite(landscape["gradient_distances"])
+
+
+def _nan_to_inf(values):
+    """Replaces NaN, the result of an overflow, by infinity."""
     return np.where(np.isnan(values), np.inf, values)

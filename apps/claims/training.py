@@ -3,65 +3,67 @@
 import numpy as np
 
 from apps.claims.claim import Claim, Rule
-from apps.claims.statistics import at_the_end, over_training, steps_to_reach
+from apps.claims.statistics import (
+    CHANCE,
+    at_the_end,
+    mean_accuracy,
+    steps_to_accuracy,
+)
 from apps.settings import LP_NORMS
-
-_CHANCE = 0.1
 
 
 def _speed_up(runs):
     best = max(at_the_end(run, "accuracy") for run in runs.values())
-    level = _CHANCE + 0.8 * (best - _CHANCE)
-    return steps_to_reach(runs["none"], "accuracy", level) / steps_to_reach(
-        runs["bn"], "accuracy", level
-    )
+    level = CHANCE + 0.8 * (best - CHANCE)
+    none, bn = (steps_to_accuracy(runs[norm], level) for norm in ("none", "bn"))
+    return none / bn
 
 
-def _difference_at_the_end(quantity, a, b):
+def _difference_at_the_end(quantity):
     return lambda runs: (
-        100 * (at_the_end(runs[a], quantity) - at_the_end(runs[b], quantity))
+        100 * (at_the_end(runs["bn"], quantity) - at_the_end(runs["none"], quantity))
     )
 
 
-def _over_training(runs, norm):
-    return over_training(runs[norm], "accuracy")
+def _share_of_gain(*norms):
+    """The smallest share of BN's gain over the standard network, among the norms."""
+
+    def measure(runs):
+        mean = {norm: mean_accuracy(run) for norm, run in runs.items()}
+        gain = mean["bn"] - mean["none"]
+        if gain <= 0:
+            return np.nan  # there is no gain to share
+        return np.min([(mean[norm] - mean["none"]) / gain for norm in norms])
+
+    return measure
 
 
-def _share_of_gain(runs, norm):
-    """How much of BN's gain over the standard network a norm reaches."""
-    standard, bn = _over_training(runs, "none"), _over_training(runs, "bn")
-    if bn <= standard:
-        return np.nan  # there is no gain to share
-    return (_over_training(runs, norm) - standard) / (bn - standard)
-
-
-def _lesser_margin(runs):
-    worse = np.min([_over_training(runs, norm) for norm in ("bn", "noisy_bn")])
-    return 100 * (worse - _over_training(runs, "none"))
+def _smaller_margin(runs):
+    mean = {norm: mean_accuracy(run) for norm, run in runs.items()}
+    return 100 * (np.minimum(mean["bn"], mean["noisy_bn"]) - mean["none"])
 
 
 def _noise_share(runs):
-    if runs["noise"].diverged:
-        return 0.0
-    gain = at_the_end(runs["none"], "accuracy") - _CHANCE
+    gain = at_the_end(runs["none"], "accuracy") - CHANCE
     if gain < 0.05:
         return np.nan  # the standard network did not train either
-    return (at_the_end(runs["noise"], "accuracy") - _CHANCE) / gain
+    return (at_the_end(runs["noise"], "accuracy") - CHANCE) / gain
 
 
 def _error_ratio(a, b):
-    return lambda runs: (
-        at_the_end(runs[a], "squared_error") / at_the_end(runs[b], "squared_error")
-    )
+    def measure(runs):
+        with np.errstate(invalid="ignore", divide="ignore"):  # NaN if both diverged
+            return np.divide(*(at_the_end(runs[n], "squared_error") for n in (a, b)))
+
+    return measure
 
 
-def _least_share_of_log_gain(runs):
-    error = {
-        norm: np.log(at_the_end(run, "squared_error")) for norm, run in runs.items()
-    }
-    gain = error["none"] - error["bn"]
-    if gain <= 0:
-        return np.nan
+def _smallest_share_of_log_gain(runs):
+    error = {n: np.log(at_the_end(run, "squared_error")) for n, run in runs.items()}
+    with np.errstate(invalid="ignore"):
+        gain = error["none"] - error["bn"]
+    if not 0 < gain < np.inf:
+        return np.nan  # there is no gain to share, or it is immeasurable
     return np.min([(error["none"] - error[norm]) / gain for norm in LP_NORMS])
 
 
@@ -73,8 +75,8 @@ TRAINING = (
         "figure 1a",
         "vgg",
         ("none", "bn"),
-        "Steps that the standard network takes for 80 % of the way from chance to the "
-        "better final training accuracy of the two, over the steps that BN takes.",
+        "Steps the standard network needs to cover 80 % of the way from chance to the "
+        "better final training accuracy of the two, divided by the steps BN needs.",
         Rule(1.25, 1.0),
         _speed_up,
     ),
@@ -85,22 +87,22 @@ TRAINING = (
         "83 % against 80 %: 3 points",
         "vgg",
         ("none", "bn"),
-        "Test accuracy with BN minus that of the standard network, means over the last "
-        "5 % of training, in percentage points.",
+        "Test accuracy with BN minus that of the standard network, each averaged over "
+        "the last 5 % of training, in percentage points.",
         Rule(1.0, 0.0),
-        _difference_at_the_end("test_accuracy", "bn", "none"),
+        _difference_at_the_end("test_accuracy"),
     ),
     Claim(
-        "BN bears a larger learning rate",
+        "BN tolerates a larger learning rate",
         "Section 3.1, figure 1",
         "BatchNorm enables a broader range of, and thus larger, learning rates.",
-        "figure 1, where larger rates are drawn",
+        "figure 1, which includes larger rates",
         "vgg",
         ("none", "bn"),
-        "At learning rate 0.5, training accuracy with BN minus that of the standard "
-        "network at the end, in percentage points.",
+        "Final training accuracy at learning rate 0.5: BN minus the standard network, "
+        "in percentage points.",
         Rule(5.0, 0.0),
-        _difference_at_the_end("accuracy", "bn", "none"),
+        _difference_at_the_end("accuracy"),
         learning_rate=0.5,
     ),
     Claim(
@@ -112,9 +114,9 @@ TRAINING = (
         "vgg",
         ("none", "bn", "noisy_bn"),
         "Training accuracy averaged over all of training: the share of BN's gain over "
-        "the standard network that noisy BN reaches.",
+        "the standard network that noisy BN achieves.",
         Rule(0.8, 0.5),
-        lambda runs: _share_of_gain(runs, "noisy_bn"),
+        _share_of_gain("noisy_bn"),
     ),
     Claim(
         "BN and noisy BN beat the standard network",
@@ -123,10 +125,10 @@ TRAINING = (
         "much better",
         "vgg",
         ("none", "bn", "noisy_bn"),
-        "Training accuracy averaged over all of training, the lower of BN and noisy BN "
+        "Training accuracy averaged over all of training: the lower of BN and noisy BN "
         "minus the standard network, in percentage points.",
         Rule(1.0, 0.0),
-        _lesser_margin,
+        _smaller_margin,
     ),
     Claim(
         "The same noise alone prevents training",
@@ -136,7 +138,7 @@ TRAINING = (
         "no training",
         "vgg",
         ("none", "noise"),
-        "Final training accuracy above chance with the noise, over that of the "
+        "Final training accuracy above chance with the noise, divided by that of the "
         "standard network.",
         Rule(0.05, 0.25),
         _noise_share,
@@ -149,9 +151,9 @@ TRAINING = (
         "vgg",
         ("none", "bn", *LP_NORMS),
         "Training accuracy averaged over all of training: the share of BN's gain over "
-        "the standard network that the worst of the three reaches.",
+        "the standard network that the worst of the three achieves.",
         Rule(0.8, 0.5),
-        lambda runs: np.min([_share_of_gain(runs, norm) for norm in LP_NORMS]),
+        _share_of_gain(*LP_NORMS),
     ),
     Claim(
         "BN trains the DLN better",
@@ -160,7 +162,7 @@ TRAINING = (
         "drastically better",
         "dln",
         ("none", "bn"),
-        "Final squared error of the standard network over that with BN.",
+        "Final squared error of the standard network divided by that with BN.",
         Rule(1.5, 1.0),
         _error_ratio("none", "bn"),
     ),
@@ -172,9 +174,9 @@ TRAINING = (
         "dln",
         ("none", "bn", *LP_NORMS),
         "Logarithm of the final squared error: the share of BN's gain over the "
-        "standard network that the worst of the three reaches.",
+        "standard network that the worst of the three achieves.",
         Rule(0.8, 0.5),
-        _least_share_of_log_gain,
+        _smallest_share_of_log_gain,
     ),
     Claim(
         "l1 trains the DLN better than BN",
@@ -184,7 +186,7 @@ TRAINING = (
         "better",
         "dln",
         ("bn", "l1"),
-        "Final squared error with BN over that with l1.",
+        "Final squared error with BN divided by that with l1.",
         Rule(1.05, 1.0),
         _error_ratio("bn", "l1"),
     ),

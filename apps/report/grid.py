@@ -1,78 +1,62 @@
-"""How the runs of a grid ended: one row a run, as CSV."""
+"""Summarizes a grid of runs as CSV, one row per run."""
 
 import csv
 import io
-import json
 
 import numpy as np
 
-from keras_bnsmooth.records import json_lines
+from apps.claims import statistics
+from apps.errors import UserError
+from apps.training.runs import Run
 from keras_bnsmooth.records.json_lines import atomic_write
 
+_METRICS = ("accuracy", "test_accuracy", "squared_error", "loss")
 COLUMNS = (
-    "run",
-    "norm",
-    "learning_rate",
-    "seed",
-    "status",
-    "accuracy",
-    "test_accuracy",
-    "squared_error",
-    "loss",
-    "beta",
-    "message",
+    *("run", "norm", "learning_rate", "seed", "status"),
+    *_METRICS,
+    *("beta", "message"),
 )
 
 
-def grid_row(run, flags, failure=""):
+def grid_row(path, flags, failure=""):
     """Returns the row of one run of a grid, finished or not.
 
     Args:
-        run: Path of the run directory.
+        path: Path of the run directory.
         flags: Dict with `norm`, `learning_rate` and `seed`.
-        failure: What the run said when it failed, or nothing.
+        failure: Error message of a run that failed, else empty.
 
     Returns:
-        Dict of `COLUMNS`. Accuracies, squared error and loss are means over the last
-        5 % of training, beta is the median over training; None where there is none.
-        `status` is `"finished"`, `"diverged"`, `"failed"` or `"not finished"`.
+        Dict of `COLUMNS`. Accuracies, squared error and loss are those at the end of
+        training and beta is its median over training, as `apps.claims.statistics`
+        defines them for diverged runs, too; None if unavailable. `status` is
+        `"finished"`, `"diverged"`, `"failed"` or `"not finished"`.
     """
-    result = _read(run / "result.json")
-    status = result.get("status", "failed" if failure else "not finished")
-    metrics = _rows(run / "metrics.jsonl")
-    last = metrics[-1]["step"] if metrics else 0
-    ending = [row for row in metrics if row["step"] > 0.95 * last]
-    betas = [row["beta"] for row in _rows(run / "landscape.jsonl")]
-    return {
-        "run": run.name,
-        **{name: flags[name] for name in ("norm", "learning_rate", "seed")},
-        "status": status,
-        **{
-            name: _mean([row[name] for row in ending if name in row])
-            for name in ("accuracy", "test_accuracy", "squared_error", "loss")
-        },
-        "beta": float(np.nanmedian(betas)) if np.isfinite(betas).any() else None,
-        "message": failure or result.get("message", ""),
+    row = dict.fromkeys(COLUMNS)
+    row |= {name: flags[name] for name in ("norm", "learning_rate", "seed")}
+    row["run"] = path.name
+    try:
+        run = Run(path)
+    except UserError as error:
+        failed = failure or (path / "result.json").exists()
+        status = "failed" if failed else "not finished"
+        return row | {"status": status, "message": failure or str(error)}
+    for name in _METRICS:
+        if name in run.record("metrics"):
+            row[name] = statistics.at_the_end(run, name)
+    if run.has("landscape") and not np.isnan(betas := statistics.beta(run)).all():
+        row["beta"] = float(np.nanmedian(betas))
+    return row | {
+        "status": "diverged" if run.diverged else "finished",
+        "message": failure or run.result.get("message", ""),
     }
 
 
 def write_grid(path, rows):
-    """Writes rows as CSV; what a run has not measured is left empty."""
+    """Writes rows as CSV; quantities that are None become empty cells."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     with atomic_write(path) as partial:
         partial.write_text(text.getvalue())
-
-
-def _mean(values):
-    return float(np.mean(values)) if values else None
-
-
-def _read(path):
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _rows(path):
-    return json_lines.read(path) if path.exists() else []

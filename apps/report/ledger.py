@@ -1,30 +1,28 @@
-"""The ledger of claims in words: for the terminal and for the page."""
+"""Formats the judgements of the claims, for the terminal and the report page."""
 
 import numpy as np
 
 from apps.claims.claim import BORNE_OUT, NOT_BORNE_OUT, UNDECIDED
 from apps.settings import REDUCTIONS
 
-# Readable without colour.
+# Legible without colour.
 SIGNS = {BORNE_OUT: "✓", NOT_BORNE_OUT: "✗", UNDECIDED: "?"}
 REDUCTION_WORDS = {None: "", **REDUCTIONS}
 
 
 def value_text(judgement):
-    """Returns our figure with its spread, such as `1.8 (1.6 to 2.1, 3 seeds)`."""
+    """Formats our value and its spread, such as `1.8 (1.6 to 2.1, 3 seeds)`."""
     values = list(judgement.values.values())
     if not values:
         return "not measured"
     if len(values) == 1:
         return f"{number(values[0])} (one seed)"
-    return (
-        f"{number(np.median(values))} ({number(min(values))} to {number(max(values))}, "
-        f"{len(values)} seeds)"
-    )
+    median, low, high = map(number, (np.median(values), min(values), max(values)))
+    return f"{median} ({low} to {high}, {len(values)} seeds)"
 
 
 def number(value):
-    """Returns a number with three significant digits."""
+    """Formats a number with three significant digits."""
     if not np.isfinite(value):
         return {np.inf: "infinite", -np.inf: "-infinite"}.get(value, "undefined")
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
@@ -33,22 +31,20 @@ def number(value):
 
 
 def counts(judgements):
-    """Returns how many judgements there are of each verdict, as a dict."""
-    return {
-        verdict: sum(judgement.verdict == verdict for judgement in judgements)
-        for verdict in SIGNS
-    }
+    """Counts the judgements of each verdict; returns a dict."""
+    verdicts = [judgement.verdict for judgement in judgements]
+    return {verdict: verdicts.count(verdict) for verdict in SIGNS}
 
 
-def hanging_on_reduction(judgements):
-    """Returns the claims that are judged differently under the two reductions.
+def reduction_dependent(judgements):
+    """Returns the claims whose verdict depends on the reduction.
 
     Returns:
         List of (claim, dict from reduction to verdict).
     """
     verdicts = {}
     for judgement in judgements:
-        if judgement.reduction is not None:
+        if judgement.reduction:
             of_claim = verdicts.setdefault(judgement.claim, {})
             of_claim[judgement.reduction] = judgement.verdict
     return [
@@ -59,7 +55,7 @@ def hanging_on_reduction(judgements):
 
 
 def text_table(judgements):
-    """Returns the ledger as lines for a terminal."""
+    """Formats all judgements as a table for the terminal."""
     rows = [
         (
             f"{SIGNS[judgement.verdict]} {judgement.verdict}",
@@ -70,11 +66,6 @@ def text_table(judgements):
         )
         for judgement in judgements
     ]
-    header = ("verdict", "claim", "ours", "rule")
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(3)]
-    return "\n".join(
-        "  ".join(
-            [*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]
-        )
-        for row in [header, *rows]
-    )
+    rows = [("verdict", "claim", "ours", "rule"), *rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page."""
+"""Writes the report as one self-contained HTML page."""
 
 import base64
 import dataclasses
@@ -9,17 +9,19 @@ import jinja2
 from apps.report import ledger
 from keras_bnsmooth.records.json_lines import atomic_write
 
+_TITLES = {"vgg": "VGG", "dln": "Deep linear network"}
+
 
 @dataclasses.dataclass(frozen=True)
 class DrawnFigure:
     """A figure of the report.
 
     Attributes:
-        name: Such as `"Figure 4"`.
+        name: For example `"Figure 4"`.
         title: What it shows, in a few words.
         caption: One paragraph.
-        path: Of the PNG, or None if it could not be drawn.
-        problem: Why it could not be drawn, and what to do.
+        path: Path of the PNG; None if the figure could not be drawn.
+        problem: Why it could not be drawn, and what to do about it.
     """
 
     name: str
@@ -30,7 +32,7 @@ class DrawnFigure:
 
     @property
     def image(self):
-        """The picture as a data URL, so that the page needs no other file."""
+        """The PNG as a data URL, which makes the page self-contained."""
         encoded = base64.b64encode(self.path.read_bytes()).decode()
         return f"data:image/png;base64,{encoded}"
 
@@ -39,13 +41,13 @@ def write_page(path, *, title, command, runs, judgements, figures, theorems=None
     """Writes the report.
 
     Args:
-        path: Of the HTML file.
-        title: Of the page.
-        command: The command that makes this page.
+        path: Path of the HTML file.
+        title: Title of the page.
+        command: The command that generates the page.
         runs: The `RunSet`.
         judgements: List of `Judgement`.
         figures: List of `DrawnFigure`.
-        theorems: What `read_theorems` returned.
+        theorems: Result of `read_theorems`.
 
     Raises:
         OSError: The file cannot be written.
@@ -63,10 +65,13 @@ def write_page(path, *, title, command, runs, judgements, figures, theorems=None
         runs=[_run_row(run) for run in runs.runs],
         problems=runs.problems,
         made_on=_made_on(runs.runs),
-        groups=_groups(judgements),
+        groups=[
+            (title, [one for one in judgements if one.claim.network == network])
+            for network, title in _TITLES.items()
+        ],
         counts=ledger.counts(judgements),
         signs=ledger.SIGNS,
-        hanging=ledger.hanging_on_reduction(judgements),
+        dependent=ledger.reduction_dependent(judgements),
         reduction_words=ledger.REDUCTION_WORDS,
         value_text=ledger.value_text,
         figures=figures,
@@ -76,17 +81,8 @@ def write_page(path, *, title, command, runs, judgements, figures, theorems=None
         partial.write_text(text, encoding="utf-8")
 
 
-def _groups(judgements):
-    """[(title, judgements)], by network."""
-    titles = {"vgg": "VGG", "dln": "Deep linear network"}
-    return [
-        (title, [one for one in judgements if one.claim.network == network])
-        for network, title in titles.items()
-    ]
-
-
 def _run_row(run):
-    """What the table of runs says of one."""
+    """The cells of one row in the table of runs."""
     result = run.result
     if run.diverged:
         end = f"diverged at step {result.get('step', 0):,}"
@@ -105,7 +101,7 @@ def _run_row(run):
 
 
 def _made_on(runs):
-    """Distinct data sets, devices, backends and versions of the runs."""
+    """The distinct data sets, devices and versions of the runs."""
 
     def distinct(values):
         return list(dict.fromkeys(value for value in values if value))

@@ -1,5 +1,6 @@
-"""Finished runs, read from their directories for figures and claims."""
+"""Reads finished runs from their directories, for figures and claims."""
 
+import dataclasses
 import functools
 import json
 from collections import Counter
@@ -7,37 +8,38 @@ from pathlib import Path
 
 import numpy as np
 
+from apps.errors import UserError, user_errors
 from apps.settings import PROBES
 from apps.training.run_directory import all_flags
 from keras_bnsmooth.records import json_lines
 
-# Flags that runs shown together may differ in, because they are what is compared.
+# The flags that set apart the runs of one network: these are what is compared.
 _COMPARED = ("norm", "seed", "learning_rate", "reduction")
-# Flags that do not change the numbers of a run.
+# Flags that do not affect a run's numbers.
 _FREE = ("workdir", "data_dir", "xla")
 
 
 class Run:
-    """A run directory, for reading.
+    """A finished run, read from its directory.
 
     Args:
-        path: The directory.
+        path: The run directory. A saved model is not needed.
 
     Attributes:
-        path: The directory, a `Path`; `name` is its last part.
-        config: What `config.json` holds.
-        flags: Dict of the flags that made the run.
-        result: What `result.json` holds.
-        network: `"vgg"` or `"dln"`.
+        path: The directory, a `Path`; `name` is its last component.
+        config: Contents of `config.json`.
+        flags: Dict of the flags the run was started with.
+        result: Contents of `result.json`.
+        network: One of `apps.settings.NETWORKS`.
         norm: Normalization, one of `keras_bnsmooth.models.NORMS`.
         seed: Integer.
         learning_rate: Float.
-        reduction: Of the squared error, or None for the VGG.
-        steps: Training steps asked for.
+        reduction: Reduction of the DLN's squared error; None for the VGG.
+        steps: Number of training steps requested.
 
     Raises:
-        ValueError: The directory does not hold one whole run of ours; one line says
-            what is wrong with which file.
+        UserError: The directory does not hold one complete run. The message is one
+            line that names the file at fault.
     """
 
     def __init__(self, path):
@@ -46,36 +48,35 @@ class Run:
         self.config = self._json("config.json")
         try:
             flags = self.flags = all_flags(self.config)
-            self.norm = flags["norm"]
-            self.seed = flags["seed"]
-            self.learning_rate = flags["learning_rate"]
-            self.steps = flags["steps"]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{self.path}: config.json is not that of a run.") from (
-                error
-            )
+            self.norm, self.seed = flags["norm"], flags["seed"]
+            self.learning_rate = float(flags["learning_rate"])
+            self.steps = int(flags["steps"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{self.path}: config.json does not hold the flags of a run; pass the "
+                "--workdir of train_vgg or train_dln."
+            ) from error
         self.reduction = flags.get("reduction")
         self.network = "vgg" if self.reduction is None else "dln"
-        if not self._holds("result.json"):
-            raise ValueError(
-                f"{self.path}: the run is not finished; "
-                f"`{self.config.get('command')}` goes on with it."
+        if not (self.path / "result.json").exists():
+            raise UserError(
+                f"{self.path}: the run is not finished; rerun "
+                f"`{self.config.get('command')}` to resume it."
             )
         self.result = self._json("result.json")
-        self._check_rows("metrics", flags.get("metrics_every"), first=1)
-        for probe, flag in PROBES.items():
-            every = flags.get(flag)
-            if every:
-                self._check_rows(probe, every, first=0)
+        self._check_rows("metrics")
+        for probe in PROBES:
+            if self._every(probe):
+                self._check_rows(probe)
 
     @property
     def diverged(self):
-        """Whether the loss was no longer finite before the last step."""
+        """Whether training stopped early because the loss was no longer finite."""
         return self.result.get("status") == "diverged"
 
     def has(self, record):
-        """Whether there is this record: `"metrics"` or a key of `PROBES`."""
-        return self._holds(f"{record}.jsonl")
+        """Returns whether the run has a record: `"metrics"` or a key of `PROBES`."""
+        return (self.path / f"{record}.jsonl").exists()
 
     @functools.cache  # noqa: B019 - runs live as long as the report
     def record(self, name):
@@ -85,69 +86,86 @@ class Run:
             name: `"metrics"` or a key of `PROBES`.
 
         Raises:
-            ValueError: The run has no such record.
+            UserError: The run has no such record, or it is damaged.
         """
         if not self.has(name):
-            raise ValueError(f"{self.path}: there is no {name}.jsonl.")
-        return json_lines.read_columns(self.path / f"{name}.jsonl")
+            raise UserError(f"{self.path}: {name}.jsonl is missing.")
+        with user_errors():  # a damaged record
+            return json_lines.read_columns(self.path / f"{name}.jsonl")
 
-    def _holds(self, name):
-        return (self.path / name).exists()
+    def rows_lost(self, name):
+        """Returns how many scheduled rows a diverged run did not live to record."""
+        every = self._every(name)
+        if not (self.diverged and every):
+            return 0
+        recorded = self.record(name)["step"][-1] // every
+        return int(self._last_step(name) // every - recorded)
+
+    def _every(self, name):
+        return self.flags.get("metrics_every" if name == "metrics" else PROBES[name])
+
+    def _last_step(self, name):
+        """The last step at which a run that does not diverge records a row."""
+        every = self._every(name)
+        # Metrics are written after a step, probes run before it.
+        return (self.steps - (name != "metrics")) // every * every
 
     def _json(self, name):
         try:
-            return json.loads((self.path / name).read_text())
+            value = json.loads((self.path / name).read_text())
         except OSError as error:
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: there is no {name}; this is not a run directory."
             ) from error
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{self.path}: {name} is cut off or damaged ({error.msg})."
+        except ValueError as error:
+            raise UserError(
+                f"{self.path}: {name} is truncated or damaged ({error})."
             ) from error
+        if not isinstance(value, dict):
+            raise UserError(
+                f"{self.path}: {name} holds {value!r:.40} instead of a JSON object."
+            )
+        return value
 
-    def _check_rows(self, name, every, first):
-        """Raises unless the record has its rows, in order and up to the end."""
+    def _check_rows(self, name):
+        """Raises a `UserError` unless a record's rows are in order and complete."""
         where = f"{self.path}: {name}.jsonl"
-        if not self.has(name):
-            raise ValueError(f"{where} is missing.")
         steps = self.record(name).get("step", ())
         if len(steps) == 0:
-            raise ValueError(f"{where} is empty.")
-        # No comparison holds with the NaN of a row that has no step.
-        if np.isnan(steps).any() or not np.all(np.diff(steps) > 0):
-            raise ValueError(f"{where} holds rows of more than one run.")
-        if self.diverged:
+            raise UserError(f"{where} is empty.")
+        # Rows without a step have NaN, which fails this comparison, too.
+        if not np.all(np.diff(steps, prepend=-1) > 0):
+            raise UserError(f"{where} holds rows of more than one run.")
+        if self.diverged or not self._every(name):
             return
-        # Metrics are written after a step, probes before it.
-        last = (self.steps - 1 + first) // every * every if every else steps[-1]
+        last = self._last_step(name)
         if steps[-1] < last:
-            raise ValueError(
-                f"{where} ends at step {steps[-1]:,} instead of {last:,}; "
-                "it was cut off."
+            raise UserError(
+                f"{where} ends at step {steps[-1]:,} instead of {last:,}; it was "
+                "truncated."
             )
 
 
+@dataclasses.dataclass
 class RunSet:
     """Runs that are shown and judged together.
 
-    Args:
+    Attributes:
         runs: List of `Run`.
-        problems: One line for each directory that was left out.
+        problems: One line per directory that was left out.
     """
 
-    def __init__(self, runs, problems=()):
-        self.runs = list(runs)
-        self.problems = list(problems)
+    runs: list
+    problems: list = dataclasses.field(default_factory=list)
 
     def select(self, network, norm=None, *, reduction=None, learning_rate=None):
-        """Returns the runs of a network, in the order of their seeds.
+        """Returns the runs of a network, sorted by norm and seed.
 
         Args:
-            network: `"vgg"` or `"dln"`.
+            network: One of `apps.settings.NETWORKS`.
             norm: Normalization, or None for all.
-            reduction: Of the DLN's squared error, or None for all.
-            learning_rate: None takes the one that most runs of the network have.
+            reduction: Reduction of the DLN's squared error, or None for all.
+            learning_rate: None selects the most common one among the network's runs.
         """
         of_network = [run for run in self.runs if run.network == network]
         if learning_rate is None:
@@ -167,9 +185,9 @@ class RunSet:
 def read_runs(folder):
     """Reads all run directories in a folder.
 
-    Runs of the same network must have been made with the same flags, except norm,
-    seed, learning rate and reduction. What does not fit, and what is not a whole
-    run, is left out, and a line in `problems` says why.
+    Runs of the same network must share all flags except norm, seed, learning rate and
+    reduction. Mismatched and incomplete runs are left out, each with a line in
+    `problems` that gives the reason.
 
     Args:
         folder: Folder of run directories.
@@ -178,55 +196,35 @@ def read_runs(folder):
         A `RunSet`.
 
     Raises:
-        ValueError: There is no such folder.
+        UserError: There is no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder of runs.")
-    runs, problems = [], []
+        raise UserError(f"{folder} is not a folder; pass a folder of run directories.")
+    runs, problems, kept = [], [], {}
     for path in sorted(path for path in folder.iterdir() if path.is_dir()):
         try:
             runs.append(Run(path))
-        except ValueError as error:
+        except UserError as error:
             problems.append(str(error))
-    return RunSet(*_matching(runs, problems))
-
-
-def _matching(runs, problems):
-    """Leaves out runs of other flags than the rest, and runs that are there twice."""
-    problems = list(problems)
-    kept = {}
-    common = {
-        network: _common_flags([run for run in runs if run.network == network])
-        for network in ("vgg", "dln")
-    }
     for run in runs:
-        differ = [
-            f"--{name}={run.flags.get(name)} where most have {value}"
-            for name, value in common[run.network].items()
-            if run.flags.get(name) != value
-        ]
-        key = (run.network, *(run.flags.get(name) for name in _COMPARED))
-        if differ:
-            problems.append(f"{run.path}: a run with {', '.join(differ)}.")
+        key = tuple(run.flags.get(name) for name in _COMPARED)
+        if differences := ", ".join(_differences(run, runs)):
+            problems.append(f"{run.path}: a run with {differences}.")
         elif key in kept:
             problems.append(f"{run.path}: the same run as {kept[key].path}.")
         else:
             kept[key] = run
-    return list(kept.values()), problems
+    return RunSet(list(kept.values()), problems)
 
 
-def _common_flags(runs):
-    names = {
-        name
-        for run in runs
-        for name in run.flags
-        if name not in (*_COMPARED, *_FREE) and not name.endswith("_every")
-    }
-    return {
-        name: _most_common(run.flags.get(name) for run in runs)
-        for name in sorted(names)
-    }
+def _differences(run, runs):
+    """Yields the flags in which a run differs from most runs of its network."""
+    of_network = [other.flags for other in runs if other.network == run.network]
+    for name in sorted(set().union(*of_network) - {*_COMPARED, *_FREE}):
+        usual = _most_common(flags.get(name) for flags in of_network)
+        if run.flags.get(name) != usual and not name.endswith("_every"):
+            yield f"--{name}={run.flags.get(name)} where most have {usual}"
 
 
 def _most_common(values):

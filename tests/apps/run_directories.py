@@ -1,139 +1,219 @@
-"""Makes run directories with records of one's choice, without training."""
+"""Run directories with hand-made records, without training."""
 
 import json
 
-import numpy as np
-
+from apps.settings import DLN_NORMS, REDUCTIONS, VGG_NORMS
+from apps.training.runs import Run, RunSet
 from keras_bnsmooth.records import json_lines
 
+LINEAR_LAYERS = ("one", "two", "three")
+STEPS = (0, 10, 20)
+
 _FLAGS = {
-    "vgg": {
-        "learning_rate": 0.1,
-        "steps": 100,
-        "depth": "11",
-        "width": 8,
-        "dataset": "cifar10",
-    },
-    "dln": {"learning_rate": 1e-6, "steps": 100, "depth": 25, "samples": 1000},
+    "vgg": {"learning_rate": 0.1, "depth": "11", "width": 8, "dataset": "cifar10"},
+    "dln": {"learning_rate": 1e-6, "samples": 1000, "reduction": "sum_mean"},
 }
-METRICS_EVERY, PROBE_EVERY, ACTIVATIONS_EVERY = 10, 20, 50
+_EVERY = {
+    "metrics_every": 10,
+    "probe_every": 20,
+    "random_probe_every": 20,
+    "ics_every": 20,
+    "activations_every": 50,
+}
 
 
-def write_run(folder, network="vgg", norm="bn", seed=0, rows=None, **flags):
-    """Writes a finished run and returns its directory.
-
-    Args:
-        folder: Where the directory is made.
-        network: `"vgg"` or `"dln"`.
-        norm: Normalization.
-        seed: Integer.
-        rows: Dict from a record to a function of (step, row), which changes the row
-            that is written by default, or returns None to leave it out.
-        **flags: Further or other flags.
-    """
-    flags = {
-        **_FLAGS[network],
-        **({"reduction": "sum_mean"} if network == "dln" else {}),
-        "norm": norm,
-        "seed": seed,
-        "metrics_every": METRICS_EVERY,
-        "probe_every": PROBE_EVERY,
-        "random_probe_every": PROBE_EVERY,
-        "ics_every": PROBE_EVERY,
-        "activations_every": ACTIVATIONS_EVERY,
-        **flags,
-    }
-    place = f"{flags.get('reduction', '')}_{norm}_{flags['learning_rate']}_{seed}"
-    run = folder / f"{network}_{place}"
-    run.mkdir(parents=True)
+def save_run(path, records, norm="bn", seed=0, result=None, **flags):
+    """Writes a run directory; `records` maps names to lists of rows."""
+    path.mkdir(parents=True)
+    network = "dln" if "reduction" in flags else "vgg"
     config = {
         "command": f"python -m apps.train_{network} --norm={norm} --seed={seed}",
-        "flags": flags,
+        "flags": {"norm": norm, "seed": seed, "workdir": str(path), **flags},
         "versions": {"keras": "3"},
         "device": "a CPU",
         "revision": "0123456789abcdef",
-        **({"provenance": "a copy of CIFAR-10"} if network == "vgg" else {}),
+        "provenance": "pictures of nothing",
     }
-    (run / "config.json").write_text(json.dumps(config))
-    result = {"status": "finished", "steps": flags["steps"]}
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "result.json").write_text(json.dumps(result or {"status": "finished"}))
+    for name, rows in records.items():
+        lines = [json_lines.dumps(row) + "\n" for row in rows]
+        (path / f"{name}.jsonl").write_text("".join(lines))
+    return path
+
+
+def write_run(
+    folder, network="vgg", norm="bn", seed=0, rows=None, result=None, **flags
+):
+    """Writes a run of 100 steps whose records are the same for every norm.
+
+    Args:
+        folder: Parent of the new run directory.
+        network: `"vgg"` or `"dln"`.
+        norm: Normalization.
+        seed: Integer.
+        rows: Dict from a record to a function of (step, row) that returns the row to
+            write instead, or None to omit it.
+        result: Further entries of the result.
+        **flags: Flags that replace or extend the defaults.
+
+    Returns:
+        The run directory.
+    """
+    flags = {**_FLAGS[network], "steps": 100, **_EVERY, **flags}
+    result = {"status": "finished", **(result or {})}
     if network == "vgg":
-        result["test_accuracy"] = 0.5
-    (run / "result.json").write_text(json.dumps(result))
-    for name, (steps, make) in _records(network, norm, flags["steps"]).items():
-        change = (rows or {}).get(name, lambda step, row: row)
-        for step in steps:
-            row = change(step, {"step": step, **make(step)})
-            if row is not None:
-                json_lines.append(run / f"{name}.jsonl", row)
-    return run
+        result.setdefault("test_accuracy", 0.5)
+    records = _uniform_records(network, norm, flags["steps"])
+    for name, change in (rows or {}).items():
+        changed = [change(row["step"], row) for row in records[name]]
+        records[name] = [row for row in changed if row is not None]
+    place = f"{flags.get('reduction', '')}_{norm}_{flags['learning_rate']}_{seed}"
+    return save_run(folder / f"{network}_{place}", records, norm, seed, result, **flags)
 
 
-def _records(network, norm, steps):
-    """{name: (steps, function from the step to the row)}."""
-    probed = range(0, steps, PROBE_EVERY)
-    first = range(0, steps, ACTIVATIONS_EVERY)
+def _uniform_records(network, norm, steps):
+    layers = layers_of(norm)
+    rest = len(layers) - 1
+    metrics = [{"step": step, "loss": 1.0} for step in range(10, steps + 1, 10)]
+    for row in metrics:
+        row |= {"accuracy": 0.5} if network == "vgg" else {"squared_error": 10.0}
+        if network == "vgg" and row["step"] % 50 == 0:
+            row["test_accuracy"] = 0.5
+    probed = range(0, steps, 20)
+    landscape = landscape_rows(
+        steps=probed,
+        loss=1.0,
+        gradient_norm=2.0,
+        beta=3.0,
+        step_sizes=[0.05, 0.1, 0.2, 0.4],
+        losses=[1.05, 1.1, 1.2, 1.4],
+        gradient_distances=[0.2, 0.4, 0.8, 1.6],
+        resolved=[True] * 4,
+    )
     return {
-        "metrics": (
-            range(METRICS_EVERY, steps + 1, METRICS_EVERY),
-            _accuracies
-            if network == "vgg"
-            else lambda step: {"loss": 1.0, "squared_error": 10.0},
+        "metrics": metrics,
+        "landscape": landscape,
+        "landscape_random": landscape,
+        "ics": ics_rows(layers, probed, l2=[0] + [1] * rest, cosine=[1] + [0.5] * rest),
+        "activations": activation_rows(
+            layers,
+            range(0, steps, 50),
+            mean=[0.0] * len(layers),
+            variance=[1.0] * len(layers),
         ),
-        "landscape": (probed, _landscape),
-        "landscape_random": (probed, _landscape),
-        "ics": (probed, lambda step: _shifts(norm)),
-        "activations": (
-            sorted([*first, *(step + 1 for step in first)]),
-            lambda step: _activations(norm),
-        ),
     }
 
 
-def _accuracies(step):
-    row = {"loss": 1.0, "accuracy": 0.5}
-    return {**row, "test_accuracy": 0.5} if step % 50 == 0 else row
+def vgg_run(path, records=None, norm="bn", **flags):
+    """Writes a VGG of 30 steps with `records`, all by default; returns its `Run`."""
+    defaults = {"depth": "11", "width": 8, "batch_size": 4, "learning_rate": 0.1}
+    return _run(path, image_rows(), records, norm, defaults | flags)
 
 
-def _landscape(step):
-    sizes = np.array([0.05, 0.1, 0.2, 0.4])
+def dln_run(path, records=None, norm="bn", reduction="sum_mean", **flags):
+    """Writes a DLN of 30 steps with `records`, all by default; returns its `Run`."""
+    defaults = {"depth": 3, "dim": 2, "samples": 5, "learning_rate": 1e-6}
+    flags = defaults | flags | {"reduction": reduction}
+    return _run(path, regression_rows(), records, norm, flags)
+
+
+def _run(path, metrics, records, norm, flags):
+    records = all_records(norm) if records is None else records
+    flags = {"steps": 30} | flags
+    return Run(save_run(path, {"metrics": metrics} | records, norm, **flags))
+
+
+def all_records(norm):
+    layers = layers_of(norm)
     return {
-        "learning_rate": 0.1,
-        "loss": 1.0,
-        "gradient_norm": 2.0,
-        "beta": 3.0,
-        "step_sizes": sizes,
-        "losses": 1 + sizes,
-        "gradient_distances": 4 * sizes,
-        "resolved": np.ones(4, bool),
+        "landscape": landscape_rows(),
+        "ics": ics_rows(layers),
+        "activations": activation_rows(layers),
     }
 
 
-def layer_names(norm):
-    """Names of the layers that records are of: three linear maps and their norms."""
-    names = []
-    for name in ("conv1_1", "conv2_1"):
-        names += [name] if norm in ("none", "noise") else [name, f"{name}_{norm}"]
-    return [*names, "logits"]
+def complete_set(folder, **changed):
+    """Writes the runs that all figures need, with `changed` records in each."""
+    runs = [
+        vgg_run(folder / f"vgg_{norm}", all_records(norm) | changed, norm)
+        for norm in VGG_NORMS
+    ]
+    for reduction in REDUCTIONS:
+        for norm in DLN_NORMS:
+            path, records = folder / f"{reduction}_{norm}", all_records(norm) | changed
+            runs.append(dln_run(path, records, norm, reduction=reduction))
+    return RunSet(runs)
 
 
-def _shifts(norm):
-    layers = layer_names(norm)
-    return {
-        "learning_rate": 0.1,
-        "layers": layers,
-        "l2": [0.0] + [1.0] * (len(layers) - 1),
-        "cosine": [1.0] + [0.5] * (len(layers) - 1),
-    }
+def layers_of(norm):
+    """Names of the layers with weights in a network with this norm."""
+    if norm in ("none", "noise"):
+        return list(LINEAR_LAYERS)
+    return [name for layer in LINEAR_LAYERS for name in (layer, f"{layer}_{norm}")]
 
 
-def _activations(norm):
-    layers = layer_names(norm)
-    return {
-        "layers": layers,
-        "units": [0] * len(layers),
-        "mean": [0.0] * len(layers),
-        "variance": [1.0] * len(layers),
-        "minimum": [-1.0] * len(layers),
-        "maximum": [1.0] * len(layers),
-        "counts": [[1, 2, 3, 2]] * len(layers),
-    }
+def image_rows(factor=1.0):
+    return [
+        {"step": step, "loss": 1.0, "accuracy": factor * step / 100}
+        | ({"test_accuracy": factor * step / 200} if step == 20 else {})
+        for step in (10, 20, 30)
+    ]
+
+
+def regression_rows(factor=1.0):
+    return [
+        {"step": step, "loss": factor * 100 / step, "squared_error": 200 / step}
+        for step in (10, 20, 30)
+    ]
+
+
+def landscape_rows(factor=1.0, steps=STEPS, **changed):
+    return [
+        {
+            "step": step,
+            "learning_rate": 0.1,
+            "loss": factor,
+            "gradient_norm": 3.0,
+            "beta": factor * (7.0 + step),
+            "step_sizes": [0.05, 0.1, 0.4],
+            "losses": [factor * (2.0 + step), factor * 1.0, factor * (4.0 + step)],
+            "gradient_distances": [0.1, 0.5, factor * 2.0],
+            "resolved": [True, True, True],
+            **changed,
+        }
+        for step in steps
+    ]
+
+
+def ics_rows(layers, steps=STEPS, **changed):
+    return [
+        {
+            "step": step,
+            "layers": layers,
+            "l2": [number + step + 1.0 for number in range(len(layers))],
+            "cosine": [1 / (number + step + 1.0) for number in range(len(layers))],
+            **changed,
+        }
+        for step in steps
+    ]
+
+
+def activation_rows(layers, steps=STEPS, **changed):
+    """Rows at t and t + 1 for each t in `steps`."""
+    count = len(layers)
+    return [
+        {
+            "step": step,
+            "layers": layers,
+            "units": list(range(count)),
+            "mean": [number + step**2 for number in range(count)],
+            "variance": [1.0 + step] * count,
+            "minimum": [-1.0] * count,
+            "maximum": [3.0] * count,
+            "counts": [[1, 2, 4, 3]] * count,
+            **changed,
+        }
+        for start in steps
+        for step in (start, start + 1)
+    ]

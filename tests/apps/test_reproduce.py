@@ -69,7 +69,7 @@ def test_mistakes_end_in_one_line(tmp_path):
     assert "holds none of the folders demo, cpu, paper" in error_of(
         run_app("reproduce", f"--from={tmp_path}")
     )
-    assert "is no folder of runs" in error_of(run_app("check_claims", tmp_path / "no"))
+    assert "is not a folder" in error_of(run_app("check_claims", tmp_path / "no"))
     assert "pass one folder" in error_of(run_app("check_claims"))
 
 

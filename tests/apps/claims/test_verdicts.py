@@ -1,27 +1,32 @@
-"""Verdicts follow the records: what is changed there changes them."""
+"""Verdicts follow the records: changing a record changes its verdict."""
 
+import numpy as np
 import pytest
 
-from apps.claims import CLAIMS, REDUCTIONS, judge_all
+from apps.claims import CLAIMS, judge_all
+from apps.settings import DLN_NORMS, REDUCTIONS, VGG_NORMS
 from apps.training.runs import read_runs
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_directories import write_run
 
-VGG_NORMS = ("none", "bn", "noisy_bn", "noise", "l1", "l2", "linf")
-DLN_NORMS = ("none", "bn", "noisy_bn", "l1", "l2", "linf")
 
-
-@pytest.fixture
-def folder(tmp_path):
-    """Runs of all norms that all have the same records: nothing differs."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Runs of all norms with identical records."""
+    folder = tmp_path_factory.mktemp("runs")
     for norm in VGG_NORMS:
-        write_run(tmp_path, "vgg", norm)
+        write_run(folder, "vgg", norm)
     for norm in DLN_NORMS:
         for reduction in REDUCTIONS:
-            write_run(tmp_path, "dln", norm, reduction=reduction)
+            write_run(folder, "dln", norm, reduction=reduction)
     for norm in ("none", "bn"):
-        write_run(tmp_path, "vgg", norm, learning_rate=0.5)
-    return tmp_path
+        write_run(folder, "vgg", norm, learning_rate=0.5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def before(folder):
+    return _verdicts(folder)
 
 
 def _verdicts(folder):
@@ -31,119 +36,86 @@ def _verdicts(folder):
     }
 
 
-def _change(run, record, **values):
-    """Multiplies quantities of all rows."""
-    path = run / f"{record}.jsonl"
-    rows = json_lines.read(path)
-    path.unlink()
-    for row in rows:
-        for name, factor in values.items():
-            if name in row:
-                value = row[name]
-                many = isinstance(value, list)
-                row[name] = [factor * v for v in value] if many else factor * value
-        json_lines.append(path, row)
-
-
-def _run(folder, network, norm, reduction=""):
+def _verdicts_after(folder, run, record, change):
+    """The verdicts with quantities of one record multiplied, which is then restored."""
+    network, norm, reduction = (*run, "")[:3]
     rate = 0.1 if network == "vgg" else 1e-6
-    return folder / f"{network}_{reduction}_{norm}_{rate}_0"
+    path = folder / f"{network}_{reduction}_{norm}_{rate}_0" / f"{record}.jsonl"
+    saved = path.read_text()
+    rows = json_lines.read(path)
+    for row in rows:
+        for name in change.keys() & row.keys():
+            row[name] = (np.array(row[name]) * change[name]).tolist()
+    path.write_text("".join(json_lines.dumps(row) + "\n" for row in rows))
+    try:
+        return _verdicts(folder)
+    finally:
+        path.write_text(saved)
 
 
-def test_every_claim_finds_its_runs(folder):
-    verdicts = _verdicts(folder)
+def test_every_claim_finds_its_runs(before):
     names = {claim.name for claim in CLAIMS}
     assert len(names) == len(CLAIMS)
-    assert {name for name, _ in verdicts} == names
-    assert [v for v in verdicts.values() if v[1]] == []
+    assert {name for name, _ in before} == names
+    assert [v for v in before.values() if v[1]] == []
+
+
+_NO, _YES, _OPEN = "not borne out", "borne out", "undecided"
 
 
 @pytest.mark.parametrize(
-    ("run", "record", "change", "claim", "before", "after"),
+    ("run", "record", "change", "claim", "reduction", "first", "then"),
     [
         (
-            ("vgg", "none"),
-            "landscape",
-            {"gradient_distances": 2},
-            ("BN smooths the VGG: gradient band", None),
-            "not borne out",
-            "borne out",
+            *(("vgg", "none"), "landscape", {"gradient_distances": 2}),
+            *("BN smooths the VGG: gradient band", None, _NO, _YES),
         ),
         (
-            ("vgg", "none"),
-            "landscape_random",
-            {"beta": 2},
-            ("BN smooths the VGG along random directions too: effective beta", None),
-            "not borne out",
-            "borne out",
+            *(("vgg", "none"), "landscape_random", {"beta": 2}),
+            "BN smooths the VGG along random directions too: effective beta",
+            *(None, _NO, _YES),
         ),
         (
-            ("dln", "bn", "sum_sum"),
-            "landscape",
-            {"losses": 0.1},
-            ("BN smooths the DLN: loss band", "sum_sum"),
-            "not borne out",
-            "borne out",
+            *(("dln", "bn", "sum_sum"), "landscape", {"losses": 0.1}),
+            *("BN smooths the DLN: loss band", "sum_sum", _NO, _YES),
         ),
         (
-            ("vgg", "none"),
-            "landscape",
-            {"beta": 2},
-            ("l1, l2 and linf smooth the VGG too: effective beta", None),
-            "not borne out",
-            "borne out",
+            *(("vgg", "none"), "landscape", {"beta": 2}),
+            "l1, l2 and linf smooth the VGG too: effective beta",
+            *(None, _NO, _YES),
         ),
         (
-            ("vgg", "bn"),
-            "metrics",
-            {"test_accuracy": 1.1},
-            ("BN generalizes better", None),
-            "not borne out",
-            "borne out",
+            *(("vgg", "bn"), "metrics", {"test_accuracy": 1.1}),
+            *("BN generalizes better", None, _NO, _YES),
         ),
         (
-            ("vgg", "noise"),
-            "metrics",
-            {"accuracy": 0.2},
-            ("The same noise alone prevents training", None),
-            "not borne out",
-            "borne out",
+            *(("vgg", "noise"), "metrics", {"accuracy": 0.2}),
+            *("The same noise alone prevents training", None, _NO, _YES),
         ),
         (
-            ("dln", "l1", "sum_mean"),
-            "metrics",
-            {"squared_error": 0.5},
-            ("l1 trains the DLN better than BN", "sum_mean"),
-            "not borne out",
-            "borne out",
+            *(("dln", "l1", "sum_mean"), "metrics", {"squared_error": 0.5}),
+            *("l1 trains the DLN better than BN", "sum_mean", _NO, _YES),
         ),
         (
-            ("vgg", "bn"),
-            "ics",
-            {"l2": 0.1},
-            ("ICS with BN is similar or worse: l2 difference", None),
-            "borne out",
-            "not borne out",
+            *(("vgg", "bn"), "ics", {"l2": 0.1}),
+            *("ICS with BN is similar or worse: l2 difference", None, _YES, _NO),
         ),
         (
-            ("dln", "bn", "sum_mean"),
-            "ics",
-            {"cosine": 0.1},
-            ("In the DLN with BN, G and G' are almost uncorrelated", "sum_mean"),
-            "undecided",
-            "borne out",
+            *(("dln", "bn", "sum_mean"), "ics", {"cosine": 0.1}),
+            "In the DLN with BN, G and G' are almost uncorrelated",
+            *("sum_mean", _OPEN, _YES),
         ),
     ],
 )
 def test_a_changed_record_moves_the_verdict(
-    folder, run, record, change, claim, before, after
+    folder, before, run, record, change, claim, reduction, first, then
 ):
-    assert _verdicts(folder)[claim] == (before, "")
-    _change(_run(folder, *run), record, **change)
-    assert _verdicts(folder)[claim] == (after, "")
+    assert before[claim, reduction] == (first, "")
+    after = _verdicts_after(folder, run, record, change)
+    assert after[claim, reduction] == (then, "")
 
 
 def test_the_other_reduction_keeps_its_verdict(folder):
-    _change(_run(folder, "dln", "bn", "sum_sum"), "landscape", losses=0.1)
-    verdicts = _verdicts(folder)
+    run = ("dln", "bn", "sum_sum")
+    verdicts = _verdicts_after(folder, run, "landscape", {"losses": 0.1})
     assert verdicts["BN smooths the DLN: loss band", "sum_mean"][0] == "not borne out"

@@ -1,5 +1,5 @@
 import csv
-import json
+import math
 
 from apps.report.grid import COLUMNS, grid_row, write_grid
 from tests.apps.run_directories import write_run
@@ -7,7 +7,7 @@ from tests.apps.run_directories import write_run
 FLAGS = {"norm": "bn", "learning_rate": 0.1, "seed": 0}
 
 
-def test_a_row_says_how_a_run_ended(tmp_path):
+def test_a_row_summarizes_a_run(tmp_path):
     def accuracies(step, row):
         return {**row, "accuracy": step / 100}
 
@@ -17,20 +17,25 @@ def test_a_row_says_how_a_run_ended(tmp_path):
     assert (row["beta"], row["squared_error"], row["message"]) == (3.0, None, "")
 
 
-def test_runs_that_did_not_finish_are_told_apart(tmp_path):
-    run = write_run(tmp_path)
-    diverged = {"status": "diverged", "message": "no longer finite"}
-    (run / "result.json").write_text(json.dumps(diverged))
+def test_unfinished_runs_are_distinguished(tmp_path):
+    result = {"status": "diverged", "message": "no longer finite"}
+    run = write_run(tmp_path, result=result)
     row = grid_row(run, FLAGS)
     assert (row["status"], row["message"]) == ("diverged", "no longer finite")
+    assert (row["accuracy"], row["loss"], row["squared_error"]) == (0.1, math.inf, None)
+    (run / "metrics.jsonl").write_text("")
+    row = grid_row(run, FLAGS)
+    assert (row["status"], row["loss"]) == ("failed", None)
+    assert "metrics.jsonl is empty" in row["message"]
     (run / "result.json").unlink()
-    assert grid_row(run, FLAGS)["status"] == "not finished"
+    row = grid_row(run, FLAGS)
+    assert row["status"] == "not finished" and "to resume it" in row["message"]
     failed = grid_row(tmp_path / "never_began", FLAGS, "no disk")
     assert (failed["status"], failed["message"]) == ("failed", "no disk")
     assert failed["loss"] is failed["beta"] is None
 
 
-def test_the_table_is_csv_with_empty_cells_for_what_is_not_known(tmp_path):
+def test_unknown_values_are_empty_cells_of_the_csv(tmp_path):
     rows = [grid_row(write_run(tmp_path), FLAGS), grid_row(tmp_path / "no", FLAGS, "x")]
     write_grid(tmp_path / "grid.csv", rows)
     with open(tmp_path / "grid.csv") as file:

@@ -31,7 +31,7 @@ def test_numbers_have_three_digits(value, text):
     assert ledger.number(value) == text
 
 
-def test_the_spread_over_seeds_is_told():
+def test_the_spread_over_seeds_is_given():
     assert ledger.value_text(_judgement({0: 2.0})) == "2 (one seed)"
     three = _judgement({0: 2.0, 1: 5.0, 2: 3.0})
     assert ledger.value_text(three) == "3 (2 to 5, 3 seeds)"
@@ -40,20 +40,20 @@ def test_the_spread_over_seeds_is_told():
 
 def test_verdicts_are_counted_and_compared_between_reductions():
     judgements = [
-        _judgement({0: 1.0}, "borne out", "sum_mean", "hangs"),
-        _judgement({0: 1.0}, "undecided", "sum_sum", "hangs"),
-        _judgement({0: 1.0}, "borne out", "sum_mean", "stands"),
-        _judgement({0: 1.0}, "borne out", "sum_sum", "stands"),
+        _judgement({0: 1.0}, "borne out", "sum_mean", "depends"),
+        _judgement({0: 1.0}, "undecided", "sum_sum", "depends"),
+        _judgement({0: 1.0}, "borne out", "sum_mean", "agrees"),
+        _judgement({0: 1.0}, "borne out", "sum_sum", "agrees"),
         _judgement({0: 1.0}, "not borne out"),
     ]
     counts = {"borne out": 3, "not borne out": 1, "undecided": 1}
     assert ledger.counts(judgements) == counts
-    ((claim, verdicts),) = ledger.hanging_on_reduction(judgements)
-    assert claim.name == "hangs"
+    ((claim, verdicts),) = ledger.reduction_dependent(judgements)
+    assert claim.name == "depends"
     assert verdicts == {"sum_mean": "borne out", "sum_sum": "undecided"}
 
 
-def test_the_table_has_a_line_for_each_judgement_and_says_what_is_lacking():
+def test_the_table_has_a_line_per_judgement_and_names_what_is_lacking():
     text = ledger.text_table(
         [
             _judgement({0: 1.0}, reduction="sum_sum"),

@@ -1,14 +1,14 @@
-import json
 import shutil
 
 import numpy as np
 import pytest
 
+from apps.errors import UserError
 from apps.training.runs import Run, read_runs
 from tests.apps.run_directories import write_run
 
 
-def test_a_run_is_known_by_its_flags(tmp_path):
+def test_a_run_is_identified_by_its_flags(tmp_path):
     run = Run(write_run(tmp_path, "dln", "l1", seed=2, reduction="sum_sum"))
     assert (run.network, run.norm, run.seed) == ("dln", "l1", 2)
     assert (run.reduction, run.learning_rate, run.steps) == ("sum_sum", 1e-6, 100)
@@ -46,6 +46,10 @@ def _cut(name, keep):
     return cut
 
 
+def _write(name, text):
+    return lambda run: (run / name).write_text(text)
+
+
 def _mix_rows(run):
     path = run / "landscape.jsonl"
     path.write_text(path.read_text() * 2)
@@ -61,11 +65,20 @@ def _empty(run):
     [
         (_empty, "there is no config.json"),
         (_remove("config.json"), "there is no config.json"),
-        (_cut("config.json", 0.5), "config.json is cut off"),
-        (lambda run: (run / "config.json").write_text("[]"), "not that of a run"),
-        (lambda run: (run / "config.json").write_text("{}"), "not that of a run"),
-        (_remove("result.json"), "the run is not finished; `python -m apps.train_vgg"),
-        (_cut("result.json", 0.5), "result.json is cut off"),
+        (_cut("config.json", 0.5), "config.json is truncated"),
+        (_write("config.json", "[]"), "config.json holds [] instead of a JSON object"),
+        (_write("config.json", "3"), "config.json holds 3 instead of a JSON object"),
+        (_write("config.json", "{}"), "does not hold the flags of a run; pass the --"),
+        (_write("config.json", '{"flags": {}}'), "does not hold the flags of a run"),
+        (_write("config.json", '{"flags": [1]}'), "does not hold the flags of a run"),
+        (_write("config.json", '{"flags": null}'), "does not hold the flags of a run"),
+        (_remove("result.json"), "not finished; rerun `python -m apps.train_vgg"),
+        (_cut("result.json", 0.5), "result.json is truncated"),
+        (
+            _write("result.json", "[1]"),
+            "result.json holds [1] instead of a JSON object",
+        ),
+        (_write("metrics.jsonl", "{\n{}\n"), "metrics.jsonl, line 1: not a JSON row"),
         (_remove("metrics.jsonl"), "metrics.jsonl is missing"),
         (_remove("ics.jsonl"), "ics.jsonl is missing"),
         (_cut("metrics.jsonl", 0), "metrics.jsonl is empty"),
@@ -73,7 +86,7 @@ def _empty(run):
         (_mix_rows, "landscape.jsonl holds rows of more than one run"),
     ],
 )
-def test_what_is_not_a_whole_run_is_left_out_with_one_line(tmp_path, damage, line):
+def test_an_incomplete_run_is_left_out_with_one_line(tmp_path, damage, line):
     good = write_run(tmp_path, norm="l1")
     bad = write_run(tmp_path, norm="bn")
     damage(bad)
@@ -83,7 +96,7 @@ def test_what_is_not_a_whole_run_is_left_out_with_one_line(tmp_path, damage, lin
     assert problem.startswith(str(bad)) and line in problem and "\n" not in problem
 
 
-def test_a_run_of_other_flags_and_one_that_is_there_twice_are_left_out(tmp_path):
+def test_runs_of_other_flags_and_duplicates_are_left_out(tmp_path):
     for norm in ("none", "bn", "l1"):
         write_run(tmp_path, norm=norm)
     other = write_run(tmp_path, norm="l2", width=16)
@@ -108,13 +121,14 @@ def test_runs_of_older_and_newer_versions_belong_together(tmp_path):
 
 
 def test_a_diverged_run_may_end_early(tmp_path):
-    run = write_run(
-        tmp_path, rows={"metrics": lambda step, row: row if step < 40 else None}
-    )
-    (run / "result.json").write_text(json.dumps({"status": "diverged", "step": 40}))
-    assert Run(run).diverged
+    rows = {"metrics": lambda step, row: row if step <= 40 else None}
+    result = {"status": "diverged", "step": 40}
+    run = Run(write_run(tmp_path, rows=rows, result=result))
+    assert run.diverged
+    assert (run.rows_lost("metrics"), run.rows_lost("landscape")) == (6, 0)
+    assert Run(write_run(tmp_path, norm="l1")).rows_lost("metrics") == 0
 
 
-def test_a_folder_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(ValueError, match="is no folder of runs"):
+def test_a_missing_folder_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="is not a folder; pass a folder of run"):
         read_runs(tmp_path / "no")
