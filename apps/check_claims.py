@@ -8,7 +8,7 @@ with verdicts and figures.
 
 from apps import program
 from apps.claims import judge_all
-from apps.errors import UserError
+from apps.errors import UserError, user_errors
 from apps.report import ledger
 from apps.training.runs import read_runs
 
@@ -20,7 +20,8 @@ def main(paths):
             f"pass one folder of run directories; received {len(paths)}: "
             "python -m apps.check_claims saved_results/cpu."
         )
-    runs = read_runs(paths[0])
+    with user_errors():
+        runs = read_runs(paths[0])
     for line in runs.problems:
         print(f"Left out: {line}")
     judgements = judge_all(runs)
@@ -30,4 +31,4 @@ def main(paths):
 
 
 if __name__ == "__main__":
-    program.run(main, takes_paths=True)
+    program.run(main, accepts_paths=True)

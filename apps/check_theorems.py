@@ -22,6 +22,7 @@ from absl import flags
 
 import keras_bnsmooth.models  # noqa: F401 - the classes that a saved model names
 from apps import data, program
+from apps.errors import UserError, user_errors
 from apps.training.environment import describe
 
 try:
@@ -80,7 +81,8 @@ def check_network(run: Path, output: Path) -> None:
     start = time.monotonic()
     made_with, model = load_run(run)
     x, y = load_batch(made_with)
-    layers = network.measure(model, x, y, FLAGS.curvature_units, FLAGS.seed)
+    with user_errors():
+        layers = network.measure(model, x, y, FLAGS.curvature_units, FLAGS.seed)
     rows = [network.summarize(layer) for layer in layers]
     found = {
         "command": program.command_line(),
@@ -101,7 +103,7 @@ def load_run(run: Path):
     """Returns the flags of a training run and its trained model."""
     for name in ("config.json", "model.keras"):
         if not (run / name).is_file():
-            raise ValueError(
+            raise UserError(
                 f"--model={run} is no finished run: it has no {name}. Pass the "
                 "--workdir of train_vgg or train_dln."
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from apps import program
+from apps.errors import UserError, user_errors
 from apps.figures.training_curves import (
     draw_landscapes,
     draw_training_curves,
@@ -28,17 +29,17 @@ flags.DEFINE_string(
 def main(paths):
     """Plots the runs and prints the table."""
     if not paths:
-        raise ValueError("pass one or more run directories.")
-    runs = [Path(path) for path in paths]
-    trained = runs
-    if FLAGS.landscape:
-        picture = draw_landscapes(*runs, path=FLAGS.landscape)
-        print(f"The loss landscapes are in {picture}.")
-        trained = [run for run in runs if (run / "metrics.jsonl").exists()]
-    if trained:
-        picture = draw_training_curves(*trained, path=FLAGS.output)
-        _print_last_rows(trained)
-        print(f"The training curves are in {picture}.")
+        raise UserError("pass one or more run directories.")
+    runs = trained = [Path(path) for path in paths]
+    with user_errors():
+        if FLAGS.landscape:
+            picture = draw_landscapes(*runs, path=FLAGS.landscape)
+            print(f"The loss landscapes are in {picture}.")
+            trained = [run for run in runs if (run / "metrics.jsonl").exists()]
+        if trained:
+            picture = draw_training_curves(*trained, path=FLAGS.output)
+            _print_last_rows(trained)
+            print(f"The training curves are in {picture}.")
 
 
 def _print_last_rows(runs):
@@ -53,4 +54,4 @@ def _print_last_rows(runs):
 
 
 if __name__ == "__main__":
-    program.run(main, takes_paths=True)
+    program.run(main, accepts_paths=True)

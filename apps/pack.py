@@ -2,17 +2,17 @@
 
     python -m apps.pack --output=packed --data=cifar10.npz --python_version=3.12
 
-makes a folder with wheels of this package and of what the other machine lacks, the
-images and `run.sh`. Copy it there, where Python has JAX (or torch:
---backend=torch), and start it:
+This creates a folder with the source of the library and the programs, wheels of what
+the other machine lacks, the images and `run.sh`. Copy it to a machine whose Python has
+JAX (or torch: --backend=torch), and start it:
 
     bash packed/run.sh                                  # all, into packed/results.tgz
     bash packed/run.sh apps.reproduce --jobs=3 --minutes=9
     bash packed/run.sh apps.benchmarks.gpu
 
 The runs are those of `apps.reproduce --preset=paper --network=vgg`: width 64, 15,000
-steps, batch 128, every norm, three seeds, with all probes. The same command goes on
-with runs that were stopped.
+steps, batch 128, every norm, three seeds, with all probes. Rerun the same command to
+resume stopped runs.
 """
 
 import os
@@ -24,101 +24,94 @@ from pathlib import Path
 
 from absl import flags
 
+import apps
 import keras_bnsmooth
 from apps import program
+from apps.errors import UserError
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("output", "packed", "The folder to make.")
+flags.DEFINE_string("output", "packed", "The folder to create.")
 flags.DEFINE_string(
     "data",
     None,
-    "The images: an .npz, or a folder with a smaller archive and the script "
-    "prepare.py that makes it there (`prepare.py --npz FILE`).",
+    "The images: an .npz, or a folder with a smaller archive and a script prepare.py "
+    "that converts it there (`prepare.py --npz FILE`).",
     required=True,
 )
-flags.DEFINE_enum("backend", "jax", ["jax", "torch"], "What the other machine has.")
-flags.DEFINE_string("python_version", "3.12", "Of the other machine.")
+flags.DEFINE_enum("backend", "jax", ["jax", "torch"], "Backend of the other machine.")
+flags.DEFINE_string("python_version", "3.12", "Python version of the other machine.")
 flags.DEFINE_list(
     "platforms",
     "manylinux_2_28_x86_64,manylinux_2_27_x86_64,manylinux_2_17_x86_64,"
     "manylinux2014_x86_64",
-    "Of the other machine, as pip calls them.",
+    "Platforms of the other machine, in pip's terms.",
 )
 flags.DEFINE_list(
     "packages",
     "keras,namex,optree",
-    "What the other machine lacks, as pip takes it. Beside its backend it needs what "
-    "keras and this package depend on.",
+    "Packages that the other machine lacks, as arguments for pip. Besides its backend, "
+    "it needs the requirements of Keras and of the library and programs.",
 )
 
-_SOURCE = Path(keras_bnsmooth.__file__).parents[1]
 _TEMPLATE = Path(__file__).with_name("pack_run.sh")
 
 
-def pip(*arguments):
-    """Runs pip, and turns its failure into a line."""
+def download_wheels(folder):
+    """Downloads wheels of the `--packages` for the other machine into `folder`."""
+    target = ["--python-version", FLAGS.python_version, "--implementation", "cp"]
+    for platform in FLAGS.platforms:
+        target += ["--platform", platform]
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", *map(str, arguments)],
+        [sys.executable, "-m", "pip", "download", *options, *target, *FLAGS.packages],
         capture_output=True,
         text=True,
     )
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
-        raise ValueError(f"pip {arguments[0]} failed: {' '.join(errors)}")
+        raise UserError(f"pip download failed: {' '.join(errors)}")
 
 
-def collect_wheels(folder):
-    """Puts the wheels of this package and of the `--packages` into `folder`."""
-    if not (_SOURCE / "pyproject.toml").exists():
-        raise ValueError(f"{_SOURCE} is no source of this package; run it in a clone.")
-    with tempfile.TemporaryDirectory() as copy:
-        # Building in the source would leave files there that the next wheel takes in.
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(_SOURCE / name, copy)
-        for name in ("keras_bnsmooth", "apps"):
-            shutil.copytree(_SOURCE / name, Path(copy, name))
-        pip("wheel", "--no-deps", "--wheel-dir", folder, copy)
-    # From here on for a machine that is not this one.
-    target = ["--python-version", FLAGS.python_version, "--implementation", "cp"]
-    for platform in FLAGS.platforms:
-        target += ["--platform", platform]
-    options = ["--no-deps", "--only-binary=:all:", "--dest", folder]
-    pip("download", *options, *target, *FLAGS.packages)
+def copy_source(folder):
+    """Copies the library and the programs into `folder`."""
+    for package in (keras_bnsmooth, apps):
+        source = Path(package.__file__).parent
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, folder / source.name, ignore=ignore)
 
 
 def copy_data(folder):
-    """Puts the images, or what makes them, into `folder`."""
+    """Copies the images, or the script and archive for them, into `folder`."""
     data = Path(FLAGS.data)
     if data.suffix == ".npz" and data.is_file():
         shutil.copyfile(data, folder / "cifar10.npz")
     elif (data / "prepare.py").is_file():
-        # Their bytes alone: where they may not be changed, the copy still may.
+        # Without their permissions, so that copies of read-only files are writable.
         (folder / "data").mkdir()
         for file in filter(Path.is_file, data.iterdir()):
             shutil.copyfile(file, folder / "data" / file.name)
     else:
-        raise ValueError(f"--data={data} is no .npz and no folder with a prepare.py.")
-
-
-def fill(folder):
-    """Makes the folder with all that is in it."""
-    folder.mkdir()
-    copy_data(folder)
-    collect_wheels(folder / "wheels")
-    script = _TEMPLATE.read_text().replace("@BACKEND@", FLAGS.backend)
-    (folder / "run.sh").write_text(script)
+        raise UserError(
+            f"--data={data} is neither an .npz nor a folder with a prepare.py."
+        )
 
 
 def main():
-    """Makes the folder, whole or not at all."""
+    """Creates the folder, whole or not at all."""
     folder = Path(FLAGS.output)
     if folder.exists():
-        raise ValueError(f"--output={folder} is there already; pass a new folder.")
+        raise UserError(f"--output={folder} already exists; pass a new folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-        fill(Path(partial, folder.name))
-        os.replace(Path(partial, folder.name), folder)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        partial = Path(temporary, folder.name)
+        partial.mkdir()
+        copy_data(partial)
+        copy_source(partial / "source")
+        download_wheels(partial / "wheels")
+        script = _TEMPLATE.read_text().replace("@BACKEND@", FLAGS.backend)
+        (partial / "run.sh").write_text(script)
+        os.replace(partial, folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{folder} holds {size / 2**20:.0f} MiB; `bash run.sh` there runs it all.")
 

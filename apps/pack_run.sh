@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Runs a program of keras-bnsmooth from the wheels beside this file, without a network.
+# Runs a program from the source and wheels next to this file, without a network.
 #
 #   bash run.sh                                        the paper's runs of the VGG
-#   bash run.sh apps.reproduce --jobs=3 --minutes=9    those, three at a time
+#   bash run.sh apps.reproduce --jobs=3 --minutes=9    the same, three at a time
 #   bash run.sh MODULE FLAG...                         any other program
 #
-# The first two leave records, figures and report, without weights, in results.tgz.
+# The first two write records, figures and report, without weights, to results.tgz.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 export KERAS_BACKEND="${KERAS_BACKEND:-@BACKEND@}"
-# What JAX has compiled for one run serves the next.
+# Share what JAX compiles between runs.
 export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$PWD/compiled}"
-export PYTHONPATH="$PWD/site${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH="$PWD/source:$PWD/site${PYTHONPATH:+:$PYTHONPATH}"
 
 if [ ! -d site ]; then
   rm -rf partial-site
@@ -28,7 +28,7 @@ if [ $# = 0 ]; then
   set -- apps.reproduce
 fi
 if [ "$1" = apps.reproduce ]; then
-  # What follows overrides: a flag that is given twice counts the last time.
+  # Arguments take precedence, since the last value of a repeated flag counts.
   shift
   python3 -m apps.reproduce "${paper[@]}" "$@"
   tar -czf results.tgz --exclude='*.keras' --exclude='*.npz' --exclude='events.*' \

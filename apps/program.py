@@ -1,4 +1,4 @@
-"""How every program starts and how it fails: mistakes of the user end in one line."""
+"""Entry point of every program; reports the user's mistakes in one line."""
 
 import os
 import shlex
@@ -7,21 +7,21 @@ import traceback
 
 from absl import app, flags, logging
 
+from apps.errors import DivergedError, ProcessLostError, UserError
 from apps.training import processes
-from apps.training.errors import DivergedError
-from apps.training.processes import ProcessLostError
 
 
-def run(main, takes_paths=False, goes_on=False):
-    """Runs `main()` as an absl app, or `main(paths)` where it takes paths.
+def run(main, accepts_paths=False, resumable=False):
+    """Runs `main()`, or `main(paths)` if the program accepts paths, as an absl app.
 
-    Exit codes: 0 done; 1 the program could not do what was asked, and a line on
-    standard error says why (`--verbosity=1` shows where); 130 interrupted.
+    Exit codes: 0 success; 1 failure, with one line on standard error for a user's
+    mistake (`--verbosity=1` adds the traceback) and a traceback for a bug; 130
+    interrupted.
 
     Args:
         main: The program.
-        takes_paths: Whether it takes what the command line has beside flags.
-        goes_on: Whether the same command goes on with what was interrupted.
+        accepts_paths: Whether the program accepts positional arguments.
+        resumable: Whether rerunning the same command resumes an interrupted run.
     """
 
     def guarded_main(arguments):
@@ -29,37 +29,42 @@ def run(main, takes_paths=False, goes_on=False):
             # Libraries log their own progress, which would bury that of a run.
             logging.set_verbosity(logging.WARNING)
         try:
-            if takes_paths:
+            if accepts_paths:
                 main(arguments[1:])
             elif len(arguments) > 1:
-                raise ValueError(f"unexpected argument {arguments[1]}.")
+                raise UserError(
+                    f"unexpected argument {arguments[1]}; pass flags as --NAME=VALUE."
+                )
             else:
                 main()
             processes.leave()
         except KeyboardInterrupt:
-            more = "; the same command goes on with it" if goes_on else ""
-            print(f"\nInterrupted{more}.", file=sys.stderr)
+            hint = "; rerun the same command to resume" if resumable else ""
+            print(f"\nInterrupted{hint}.", file=sys.stderr)
             sys.exit(130)
-        except (ValueError, OSError, DivergedError, ProcessLostError) as error:
+        except (UserError, OSError, DivergedError, ProcessLostError) as error:
             if logging.get_verbosity() >= logging.DEBUG:
                 traceback.print_exc()
             else:
                 print(_one_line(error), file=sys.stderr)
-            _end_in_failure()
+            _exit_with_failure()
+        except Exception:
+            traceback.print_exc()
+            _exit_with_failure()
 
     app.run(guarded_main)
 
 
 def command_line():
-    """Returns the command that this process was started with."""
+    """Returns the command that started this process."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
     return " ".join([program, *map(shlex.quote, sys.argv[1:])])
 
 
-def _end_in_failure():
+def _exit_with_failure():
     if processes.count() > 1:
-        # At a usual exit JAX waits for the other processes, minutes, and then aborts.
+        # A normal exit would make JAX wait minutes for the other processes and abort.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)
@@ -69,6 +74,6 @@ def _end_in_failure():
 def _one_line(error):
     message = str(error)
     if isinstance(error, OSError) and error.strerror:
-        where = error.filename or "writing or reading a file"
+        where = error.filename or "reading or writing a file"
         message = f"{where}: {error.strerror}."
     return "Error: " + " ".join(message.split())

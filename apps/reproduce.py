@@ -1,12 +1,12 @@
 """Reproduces the paper: makes the runs, draws the figures and writes the report.
 
-    python -m apps.reproduce                        # a toy of it, in minutes
+    python -m apps.reproduce                        # everything in small, in minutes
     python -m apps.reproduce --preset=cpu --jobs=2  # hours on two CPU cores
-    python -m apps.reproduce --from=saved_results   # no runs: figures and report alone
+    python -m apps.reproduce --from=saved_results   # figures and report only, no runs
 
-Runs that are there are not made again and those that were stopped go on, so the same
-command can be stopped and started as often as one likes. The runs of a preset lie in
-`OUTPUT/PRESET`, figures and report in `OUTPUT/PRESET_report`.
+Finished runs are kept and stopped runs resume, so the command can be stopped and rerun
+at any time. The runs of a preset are in `OUTPUT/PRESET`, figures and report in
+`OUTPUT/PRESET_report`.
 """
 
 import shlex
@@ -16,41 +16,42 @@ from absl import flags
 
 from apps import program
 from apps.claims import judge_all
-from apps.engines.jobs import Job
-from apps.engines.local import run_jobs
+from apps.engines.local import Job, run_jobs
+from apps.errors import UserError, user_errors
 from apps.figures.paper import FIGURES, MissingRunsError
-from apps.presets import PRESETS
 from apps.report import ledger
 from apps.report.page import DrawnFigure, write_page
 from apps.report.theorems import read_theorems
-from apps.run_folder import check_run_flags
+from apps.settings import NETWORKS
+from apps.training.presets import PRESETS
+from apps.training.run_flags import check_run_flags
 from apps.training.runs import read_runs
 from keras_bnsmooth.plots.drawing import save
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_enum("preset", "demo", list(PRESETS), "Which runs to make.")
+flags.DEFINE_enum("preset", "demo", list(PRESETS), "Set of runs to make.")
 flags.DEFINE_string("output", "runs", "Folder for runs, figures and report.")
 flags.DEFINE_string(
-    "from", None, "Make no runs; draw and judge those in this --output folder."
+    "from", None, "Make no runs; use those in this --output of an earlier command."
 )
-flags.DEFINE_enum("network", "all", ["all", "vgg", "dln"], "Whose runs to make.")
-flags.DEFINE_integer("jobs", 1, "Runs to make at the same time.", lower_bound=1)
-flags.DEFINE_float("minutes", None, "Stop making runs after so long.", lower_bound=0.0)
+flags.DEFINE_enum("network", "all", ["all", *NETWORKS], "Networks to train.")
+flags.DEFINE_integer("jobs", 1, "Concurrent runs.", lower_bound=1)
+flags.DEFINE_float("minutes", None, "Time limit for making runs.", lower_bound=0.0)
 flags.DEFINE_string(
-    "run_flags", "", "Further flags of every run, such as '--width=4 --steps=60'."
+    "run_flags", "", "Additional flags of every run, such as '--width=4 --steps=60'."
 )
 
 
 def make_runs(preset, folder):
-    """Makes the runs of a preset that are not there; returns the `Outcome`."""
+    """Makes the missing runs of a preset; returns the `Outcome`."""
     runs = [run for run in preset.runs if FLAGS.network in ("all", run.network)]
     there = [run for run in runs if (folder / run.name / "result.json").exists()]
     missing = [run for run in runs if run not in there]
     minutes = sum(run.minutes for run in missing) / FLAGS.jobs
     print(
-        f"{preset.name}: {len(runs)} runs in {folder}, {len(there)} of them there. The "
-        f"others take about {minutes / 60:.1f} hours on {preset.where} and need "
+        f"{preset.name}: {len(runs)} runs in {folder}, {len(there)} of them finished. "
+        f"The others take about {minutes / 60:.1f} hours on {preset.where} and need "
         f"{preset.needs}.",
         flush=True,
     )
@@ -60,7 +61,7 @@ def make_runs(preset, folder):
 
 
 def draw_figures(preset, runs, folder, output):
-    """Draws what can be drawn, and says of the rest which command makes its runs."""
+    """Draws the figures; names the command that makes the runs a figure lacks."""
     drawn = []
     for figure in FIGURES:
         name = f"Figure {figure.number}"
@@ -77,7 +78,7 @@ def draw_figures(preset, runs, folder, output):
 
 
 def _with_commands(error, preset, folder):
-    """The error with the first command that makes what is lacking in the folder."""
+    """The error with the first command that makes a missing run."""
     commands = [
         f"{run.command(folder)} {FLAGS.run_flags}".strip()
         for lacking in error.missing
@@ -91,7 +92,9 @@ def _with_commands(error, preset, folder):
 
 def report(preset, folder):
     """Reads the runs, draws the figures, judges the claims and writes the page."""
-    runs = read_runs(folder)
+    with user_errors():
+        runs = read_runs(folder)
+        theorems = read_theorems(folder.parent / "theory")
     for line in runs.problems:
         print(f"Left out: {line}")
     output = folder.with_name(f"{folder.name}_report")
@@ -107,7 +110,7 @@ def report(preset, folder):
         runs=runs,
         judgements=judgements,
         figures=figures,
-        theorems=read_theorems(folder.parent / "theory"),
+        theorems=theorems,
     )
     counts = ledger.counts(judgements).items()
     print(", ".join(f"{count} {verdict}" for verdict, count in counts) + ".")
@@ -115,7 +118,7 @@ def report(preset, folder):
 
 
 def main():
-    """Makes runs unless told not to, then reports on them."""
+    """Makes the runs, unless there is `--from`, and reports on them."""
     source = FLAGS["from"].value
     if source is not None:
         folders = [
@@ -124,7 +127,7 @@ def main():
             if (Path(source) / preset.name).is_dir()
         ]
         if not folders:
-            raise ValueError(
+            raise UserError(
                 f"--from={source} holds none of the folders {', '.join(PRESETS)}; pass "
                 "the --output of an earlier command, such as saved_results."
             )
@@ -139,9 +142,9 @@ def main():
     for name, line in outcome.failed.items():
         print(f"{name} failed: {line}")
     if outcome.left:
-        print(f"{len(outcome.left)} runs are left; the same command goes on with them.")
+        print(f"{len(outcome.left)} runs are left; rerun the same command to resume.")
     report(preset, folder)
 
 
 if __name__ == "__main__":
-    program.run(main, goes_on=True)
+    program.run(main, resumable=True)

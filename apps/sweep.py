@@ -5,8 +5,8 @@
     python -m apps.sweep --engine=ray --ray_gpus=0.5 --output=/shared/sweep
     python -m apps.sweep --run_flags="--dataset=digits --depth=11 --width=8 --steps=200"
 
-Each run is an ordinary run directory. A run that fails or diverges stops nobody; the
-same command, started again, does only what is missing. The sweep ends in
+Each run has an ordinary run directory. A run that fails or diverges does not stop the
+others; rerun the same command to make only the missing ones. The sweep writes
 `OUTPUT/grid.csv` and `OUTPUT/grid.png`.
 """
 
@@ -18,53 +18,51 @@ from absl import flags
 
 from apps import program
 from apps.engines import local, ray_cluster
-from apps.engines.jobs import Job
+from apps.engines.local import Job
+from apps.errors import UserError
 from apps.figures.learning_rates import draw_learning_rates
 from apps.report.grid import grid_row, write_grid
-from apps.run_folder import check_run_flags
+from apps.settings import NETWORKS, VGG_NORMS
+from apps.training.run_flags import check_run_flags
 from keras_bnsmooth.plots.drawing import save
-from keras_bnsmooth.plots.styles import STYLES
 
 FLAGS = flags.FLAGS
 
-# Those that `report.grid` tells runs apart by, and where a run is written.
+# Flags of a run that the sweep sets.
 _OURS = ("norm", "learning_rate", "seed", "workdir")
-# Those of `models.NORMS`, for which Keras would have to be imported.
-_NORMS = tuple(STYLES)
 
-flags.DEFINE_enum("network", "vgg", ["vgg", "dln"], "Which program trains.")
-flags.DEFINE_list("norms", ["none", "bn"], f"Some of {', '.join(_NORMS)}.")
+flags.DEFINE_enum("network", "vgg", NETWORKS, "Network to train.")
+flags.DEFINE_list("norms", ["none", "bn"], f"Some of {', '.join(VGG_NORMS)}.")
 flags.DEFINE_list("learning_rates", ["0.1"], "Positive numbers.")
-flags.DEFINE_integer("seeds", 1, "Seeds 0, 1, ... of each.", lower_bound=1)
-flags.DEFINE_string("run_flags", "", "Further flags of every run, as one string.")
+flags.DEFINE_integer("seeds", 1, "Seeds per setting, from 0.", lower_bound=1)
+flags.DEFINE_string("run_flags", "", "Additional flags of every run, as one string.")
 flags.DEFINE_string("output", "runs/sweep", "Folder of the run directories.")
 flags.DEFINE_enum(
-    "engine", "local", ["local", "ray"], "This machine, or the cluster of Ray."
+    "engine", "local", ["local", "ray"], "Where to run: this machine or a Ray cluster."
 )
-flags.DEFINE_integer(
-    "jobs", 1, "Runs to make at the same time on this machine.", lower_bound=1
-)
-flags.DEFINE_string("ray_address", None, "Of the cluster; by default this machine's.")
-flags.DEFINE_integer("ray_cpus", 1, "Cores that a run asks Ray for.", lower_bound=1)
-flags.DEFINE_float("ray_gpus", 0.0, "GPUs that a run asks Ray for.", lower_bound=0.0)
+flags.DEFINE_integer("jobs", 1, "Concurrent runs on this machine.", lower_bound=1)
+flags.DEFINE_string("ray_address", None, "Ray cluster; defaults to this machine's.")
+flags.DEFINE_integer("ray_cpus", 1, "Cores per run, for Ray.", lower_bound=1)
+flags.DEFINE_float("ray_gpus", 0.0, "GPUs per run, for Ray.", lower_bound=0.0)
 
 
 def plan():
-    """Returns the grid: dict from the name of each run to its flags.
+    """Returns the grid, a dict from the name of each run to its flags.
 
     Raises:
-        ValueError: A flag does not fit.
+        UserError: A flag has an invalid value.
     """
-    unknown = [norm for norm in FLAGS.norms if norm not in _NORMS]
-    if unknown or not FLAGS.norms:
-        raise ValueError(f"--norms={','.join(FLAGS.norms)}; pass {', '.join(_NORMS)}.")
+    if not FLAGS.norms or set(FLAGS.norms) - set(VGG_NORMS):
+        raise UserError(
+            f"--norms={','.join(FLAGS.norms)}; pass some of {', '.join(VGG_NORMS)}."
+        )
     taken = [
         flag
         for flag in shlex.split(FLAGS.run_flags)
         if flag.lstrip("-").partition("=")[0] in _OURS
     ]
     if taken:
-        raise ValueError(
+        raise UserError(
             f"--run_flags has {taken[0]}, which the sweep sets; use --norms, "
             "--learning_rates, --seeds and --output."
         )
@@ -86,12 +84,12 @@ def _positive(text):
     except ValueError:
         rate = 0.0
     if not 0 < rate < float("inf"):
-        raise ValueError(f"--learning_rates has {text!r}; pass positive numbers.")
+        raise UserError(f"--learning_rates has {text!r}; pass positive numbers.")
     return rate
 
 
 def arguments(name, run_flags, folder):
-    """Returns the command of a run, after the Python interpreter."""
+    """Returns a run's command as a list, without the Python interpreter."""
     return [
         "-m",
         f"apps.train_{FLAGS.network}",
@@ -102,7 +100,7 @@ def arguments(name, run_flags, folder):
 
 
 def run(jobs, done):
-    """Runs jobs on the engine that was asked for; returns the `Outcome`."""
+    """Runs jobs on the selected engine; returns the `Outcome`."""
     if FLAGS.engine == "local":
         return local.run_jobs(jobs, FLAGS.jobs, done_minutes=done)
     return ray_cluster.run_jobs(
@@ -111,14 +109,14 @@ def run(jobs, done):
 
 
 def main():
-    """Makes the runs that are missing, then table and picture of all."""
+    """Makes the missing runs, then writes the table and figure of all runs."""
     grid = plan()
-    # The nodes of a cluster start their runs in other folders.
+    # Absolute, since the nodes of a cluster work in other directories.
     folder = Path(FLAGS.output).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     check_run_flags(folder, FLAGS.run_flags)
     missing = [name for name in grid if not (folder / name / "result.json").exists()]
-    print(f"{len(grid)} runs in {folder}, {len(grid) - len(missing)} of them there.")
+    print(f"{len(grid)} runs in {folder}, {len(grid) - len(missing)} of them finished.")
     jobs = [Job(name, arguments(name, grid[name], folder), 1) for name in missing]
     outcome = run(jobs, done=len(grid) - len(missing))
     rows = [
@@ -134,4 +132,4 @@ def main():
 
 
 if __name__ == "__main__":
-    program.run(main, goes_on=True)
+    program.run(main, resumable=True)

@@ -1,12 +1,12 @@
-"""Trains the deep linear network of the paper by full-batch gradient descent.
+"""Trains the paper's deep linear network by full-batch gradient descent.
 
     python -m apps.train_dln --norm=bn
     python -m apps.train_dln --norm=none --reduction=sum_sum
     python -m apps.train_dln --norm=bn --probe_every=100 --ics_every=500
 
-Each is the paper's full size, 25 layers of 10 x 10, 1,000 samples and 10,000 steps,
-and takes about a minute on two CPU cores. The run directory holds everything that a
-run leaves behind; the same command goes on with a run that was stopped.
+Each of these has the paper's full size, 25 layers of 10 x 10, 1,000 samples and 10,000
+steps, and takes about a minute on two CPU cores. Everything is written to the run
+directory; rerun the same command to resume a stopped run.
 """
 
 import itertools
@@ -15,10 +15,11 @@ import keras
 import numpy as np
 from absl import flags
 
-from apps import data, probe_flags, program, run_flags
+from apps import data, program
 from apps.figures.training_curves import draw_training_curves
-from apps.training.full_batch import compile_full_batch
-from apps.training.precision import set_precision
+from apps.training import run_flags
+from apps.training.compilation import compile_full_batch
+from apps.training.environment import set_precision
 from apps.training.train import train
 from keras_bnsmooth import models
 from keras_bnsmooth.models.deep_linear_network import REDUCTIONS
@@ -27,23 +28,27 @@ FLAGS = flags.FLAGS
 
 run_flags.define(steps=10_000, learning_rate=1e-6, metrics_every=100)
 flags.DEFINE_integer("depth", 25, "Linear layers.", lower_bound=1)
-flags.DEFINE_integer("dim", 10, "Units of every layer.", lower_bound=1)
+flags.DEFINE_integer("dim", 10, "Units per layer.", lower_bound=1)
 flags.DEFINE_integer("samples", 1000, "Samples, all in one batch.", lower_bound=1)
 flags.DEFINE_enum(
     "reduction",
     "sum_mean",
     REDUCTIONS,
-    "How the squared error is reduced over the samples, then over the outputs.",
+    "Reduction of the squared error over the samples, then over the outputs.",
 )
-flags.DEFINE_enum("dtype", "float32", ["float32", "float64"], "Of all arithmetic.")
-
+flags.DEFINE_enum(
+    "dtype",
+    "float32",
+    ["float32", "float64"],
+    "Floating-point precision of all computations.",
+)
 
 # Step sizes of the loss landscape, [1/100, 30] x learning rate (appendix A.2.2).
 _MULTIPLES = tuple(np.geomspace(1 / 100, 30, 8))
 
 
 def build(loss, devices):
-    """Returns the network compiled with `loss`, trained on `devices`."""
+    """Returns the network compiled with `loss`, to be trained on `devices`."""
     keras.utils.set_random_seed(FLAGS.seed)
     model = models.dln(
         FLAGS.depth,
@@ -52,13 +57,13 @@ def build(loss, devices):
         seed=FLAGS.seed,
         synchronized=FLAGS.synchronized,
     )
-    # Without normalizations a step has too few operations for XLA to pay on a CPU.
+    # Without normalizations, a step has too few operations for XLA to pay on a CPU.
     xla = run_flags.xla(devices, on_cpu=FLAGS.norm != "none")
     model.compile(
         keras.optimizers.SGD(FLAGS.learning_rate),
         loss,
         jit_compile=xla,
-        # A step takes about a millisecond, and so would coming back to Python.
+        # A step takes about a millisecond, as does returning to Python.
         steps_per_execution=run_flags.steps_per_execution(
             devices, FLAGS.steps, FLAGS.metrics_every
         ),
@@ -69,7 +74,7 @@ def build(loss, devices):
 
 
 def main():
-    """Trains and draws the training curve."""
+    """Trains the network and draws the training curve."""
     set_precision(FLAGS.dtype)
     devices = run_flags.start_strategy()
     x, y = data.linear_teacher(FLAGS.samples, FLAGS.dim, FLAGS.seed, FLAGS.dtype)
@@ -85,16 +90,15 @@ def main():
             steps=FLAGS.steps,
             metrics_every=FLAGS.metrics_every,
             checkpoint_every=FLAGS.checkpoint_every,
-            callbacks=probe_flags.callbacks(
+            callbacks=run_flags.probe_callbacks(
                 lambda step: (x, y), run.path, successive=False, multiples=_MULTIPLES
             ),
             derive=lambda row: {"squared_error": row["loss"] * scale},
         )
-    if not run.writes:
-        return
-    picture = draw_training_curves(run.path)
-    print(f"{run.path} holds the run, {picture} its training curve.")
+    if run.writes:
+        picture = draw_training_curves(run.path)
+        print(f"The run is in {run.path}, its training curve is in {picture}.")
 
 
 if __name__ == "__main__":
-    program.run(main, goes_on=True)
+    program.run(main, resumable=True)

@@ -5,17 +5,19 @@
 
     python -m apps.train_vgg --depth=11 --width=16 --probe_every=50 --ics_every=200
 
-The first takes half a minute on two CPU cores and needs no download. Without flags it
-trains the full network on CIFAR-10 for the paper's 15,000 steps, which is for a GPU.
-The run directory holds everything that a run leaves behind; the same command goes on
-with a run that was stopped.
+The first command takes half a minute on two CPU cores and needs no download. Without
+flags, the program trains the full network on CIFAR-10 for the paper's 15,000 steps,
+which takes a GPU. Everything is written to the run directory; rerun the same command to
+resume a stopped run.
 """
 
 import keras
 from absl import flags
 
-from apps import data, probe_flags, program, run_flags
+from apps import data, program
+from apps.errors import user_errors
 from apps.figures.training_curves import draw_training_curves
+from apps.training import run_flags
 from apps.training.train import train
 from keras_bnsmooth import models
 
@@ -24,31 +26,32 @@ FLAGS = flags.FLAGS
 run_flags.define(steps=15_000, learning_rate=0.1, metrics_every=50)
 flags.DEFINE_string("dataset", "cifar10", "cifar10, digits, or the path of an .npz.")
 flags.DEFINE_string(
-    "data_dir", None, "Of TensorFlow Datasets; by default TFDS_DATA_DIR."
+    "data_dir", None, "Directory of TensorFlow Datasets; defaults to TFDS_DATA_DIR."
 )
-flags.DEFINE_integer("batch_size", 128, "Images in a batch.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 128, "Images per batch.", lower_bound=1)
 flags.DEFINE_integer(
     "width", 64, "Filters of the first block; 64 is the full network.", lower_bound=1
 )
 flags.DEFINE_enum("depth", "16", ["11", "13", "16", "19"], "Layers with weights.")
 flags.DEFINE_bool("augment", False, "Crop and flip the training images at random.")
 flags.DEFINE_integer(
-    "test_every", 500, "Steps between measurements on test data.", lower_bound=1
+    "test_every", 500, "Steps between evaluations on test data.", lower_bound=1
 )
 
 
 def build(data_set, devices):
-    """Returns the compiled network for `data_set`, trained on `devices`."""
+    """Returns the compiled network for `data_set`, to be trained on `devices`."""
     keras.utils.set_random_seed(FLAGS.seed)
-    model = models.vgg(
-        data_set.image_shape,
-        data_set.num_classes,
-        depth=int(FLAGS.depth),
-        width=FLAGS.width,
-        norm=FLAGS.norm,
-        seed=FLAGS.seed,
-        synchronized=FLAGS.synchronized,
-    )
+    with user_errors():  # images too small for the network, for instance
+        model = models.vgg(
+            data_set.image_shape,
+            data_set.num_classes,
+            depth=int(FLAGS.depth),
+            width=FLAGS.width,
+            norm=FLAGS.norm,
+            seed=FLAGS.seed,
+            synchronized=FLAGS.synchronized,
+        )
     model.compile(
         keras.optimizers.SGD(FLAGS.learning_rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -59,25 +62,23 @@ def build(data_set, devices):
 
 
 def main():
-    """Trains, measures the test accuracy and draws the training curves."""
+    """Trains the network, evaluates it on test data and draws the training curves."""
     devices = run_flags.start_strategy()
     data_set = data.load(FLAGS.dataset, FLAGS.data_dir)
-    mean, std = data_set.channel_moments()
     batches = data.Batches(
         data_set.x_train,
         data_set.y_train,
         FLAGS.batch_size,
         FLAGS.seed,
-        mean,
-        std,
-        FLAGS.augment,
+        *data_set.channel_moments(),
+        augment=FLAGS.augment,
     )
     name = f"vgg{FLAGS.depth}_{FLAGS.norm}_width{FLAGS.width}_seed{FLAGS.seed}"
     run = run_flags.open_run(
         __name__, f"runs/{name}", devices, provenance=data_set.provenance
     )
     with devices.scope():
-        _, result = train(
+        result = train(
             run,
             lambda: build(data_set, devices),
             lambda first_step: devices.input(lambda: batches.stream(first_step)),
@@ -86,16 +87,16 @@ def main():
             checkpoint_every=FLAGS.checkpoint_every,
             test_data=(batches.standardize(data_set.x_test), data_set.y_test),
             test_every=FLAGS.test_every,
-            callbacks=probe_flags.callbacks(batches, run.path),
+            callbacks=run_flags.probe_callbacks(batches, run.path),
         )
-    if not run.writes:
-        return
-    picture = draw_training_curves(run.path)
-    print(
-        f"Test accuracy {result['test_accuracy']:.3f} after {result['steps']} steps "
-        f"({data_set.provenance}).\n{run.path} holds the run, {picture} its curves."
-    )
+    if run.writes:
+        picture = draw_training_curves(run.path)
+        print(
+            f"Test accuracy {result['test_accuracy']:.3f} after {result['steps']} "
+            f"steps ({data_set.provenance}).\n"
+            f"The run is in {run.path}, its curves are in {picture}."
+        )
 
 
 if __name__ == "__main__":
-    program.run(main, goes_on=True)
+    program.run(main, resumable=True)

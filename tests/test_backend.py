@@ -46,7 +46,18 @@ def python(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "program", ["train_vgg", "train_dln", "compare_runs", "check_theorems"]
+    "program",
+    [
+        "train_vgg",
+        "train_dln",
+        "check_theorems",
+        # Those that do not compute import the library, and so its backend, too.
+        "check_claims",
+        "compare_runs",
+        "pack",
+        "reproduce",
+        "sweep",
+    ],
 )
 def test_a_program_ends_in_one_line(python, program):
     done = python(
@@ -58,14 +69,6 @@ def test_a_program_ends_in_one_line(python, program):
         'pip install "keras-bnsmooth[tensorflow]" or set KERAS_BACKEND to one that is '
         "installed: torch.\n"
     )
-
-
-@pytest.mark.parametrize(
-    "program", ["check_claims", "compare_runs", "pack", "reproduce", "sweep"]
-)
-def test_a_program_that_does_not_compute_starts_without_the_backend(python, program):
-    done = python("-m", f"apps.{program}", "--help", installed=["tensorflow"])
-    assert f"apps.{program}" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("package", ["layers", "probes", "callbacks", "models"])
@@ -109,8 +112,9 @@ def test_the_file_of_keras_counts_unless_the_variable_is_set(python, tmp_path):
     file.write_text('{"backend": "jax"}')
     done = python("-c", "import keras_bnsmooth", installed=["torch"])
     assert f"the backend in {file} is 'jax', which is not" in done.stderr
+    # Keras then imports the one of the variable, which ends in this word.
     done = python("-c", "import keras_bnsmooth", KERAS_BACKEND="torch")
-    assert done.returncode == 0, done.stderr
+    assert done.stderr == "imported\n"
 
 
 def test_a_mere_folder_of_that_name_is_no_backend(python, tmp_path):

@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m apps.benchmarks.NAME`, medians of rounds in one process."""
+"""Benchmarks: `python -m apps.benchmarks.NAME` prints medians of interleaved rounds."""

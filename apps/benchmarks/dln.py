@@ -2,19 +2,18 @@
 
     python -m apps.benchmarks.dln --norm=bn
 
-PyTorch is timed where it is installed (`pip install torch`).
+PyTorch is timed if it is installed (`pip install torch`).
 """
 
 import importlib.util
 import itertools
-import time
 
 import keras
 from absl import flags
 
 from apps import data, program
-from apps.benchmarks.rounds import medians, print_table
-from apps.training.full_batch import compile_full_batch
+from apps.benchmarks.timing import medians, print_table, time_call
+from apps.training.compilation import compile_full_batch
 from keras_bnsmooth import models
 
 FLAGS = flags.FLAGS
@@ -22,11 +21,11 @@ FLAGS = flags.FLAGS
 flags.DEFINE_enum("norm", "bn", ["none", "bn"], "Normalization after each layer.")
 flags.DEFINE_integer("rounds", 7, "Measurements of each.", lower_bound=1)
 
-_STEPS = 500  # in one measurement
+_STEPS = 500  # per measurement
 
 
 def keras_fit(x, y, full_batch=False, **compile_arguments):
-    """Returns a function that times `fit`, by default as Keras has it."""
+    """Returns a function that times `fit`, by default with Keras' defaults."""
     model = models.dln(norm=FLAGS.norm, seed=0)
     model.compile(
         keras.optimizers.SGD(1e-6), models.SquaredError(), **compile_arguments
@@ -34,21 +33,15 @@ def keras_fit(x, y, full_batch=False, **compile_arguments):
     if full_batch:
         compile_full_batch(model)
 
-    def measure():
-        start = time.perf_counter()
-        model.fit(
-            (batch for batch in itertools.repeat((x, y))),
-            steps_per_epoch=_STEPS,
-            shuffle=False,
-            verbose=0,
-        )
-        return (time.perf_counter() - start) / _STEPS
+    def train():
+        stream = (batch for batch in itertools.repeat((x, y)))
+        model.fit(stream, steps_per_epoch=_STEPS, shuffle=False, verbose=0)
 
-    return measure
+    return lambda: time_call(train) / _STEPS
 
 
 def torch_eager(x, y):
-    """Returns a function that times PyTorch's plain training loop."""
+    """Returns a function that times a plain PyTorch training loop."""
     import torch
 
     layers = []
@@ -60,15 +53,13 @@ def torch_eager(x, y):
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
     x, y = torch.from_numpy(x), torch.from_numpy(y)
 
-    def measure():
-        start = time.perf_counter()
+    def train():
         for _ in range(_STEPS):
             optimizer.zero_grad()
             torch.square(model(x) - y).mean(1).sum().backward()
             optimizer.step()
-        return (time.perf_counter() - start) / _STEPS
 
-    return measure
+    return lambda: time_call(train) / _STEPS
 
 
 def main():

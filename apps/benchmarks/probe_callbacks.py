@@ -2,27 +2,24 @@
 
     python -m apps.benchmarks.probe_callbacks
 
-A VGG with batch normalization on images of CIFAR-10's shape, each probe every 1, 4,
-16, 64 and 256 steps. What comes once in a training, compiling and the trial
-measurement at its start, is not counted.
+A VGG with batch normalization on images of CIFAR-10's shape, with each probe every 1,
+4, 16, 64 and 256 steps. One-off costs, compilation and the trial measurement at the
+start, are not counted.
 """
 
 import time
 
 import keras
-import numpy as np
 from absl import flags
 
 from apps import program
-from apps.benchmarks.rounds import medians
-from keras_bnsmooth import models
+from apps.benchmarks import workload
+from apps.benchmarks.timing import medians
 from keras_bnsmooth.callbacks import ActivationProbe, ICSProbe, LandscapeProbe
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_integer("width", 16, "Filters of the first block.", lower_bound=1)
-flags.DEFINE_integer("depth", 11, "Layers of the VGG: 11, 13, 16 or 19.")
-flags.DEFINE_integer("rounds", 3, "Measurements of each.", lower_bound=1)
+workload.define_flags(rounds=3)
 
 _BATCH_SIZE = 128
 _EVERY = (1, 4, 16, 64, 256)
@@ -34,52 +31,45 @@ _COCKPIT = (5.7, 2.4, 1.34, 1.08, 1.02)
 
 
 class Clock(keras.callbacks.Callback):
-    """Seconds from the first batch of a `fit` to its end."""
+    """Seconds from the first batch of `fit` to its end."""
 
     def on_train_begin(self, logs=None):
-        """Waits for the first batch."""
+        """Resets the clock."""
         self._start = None
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Starts at the first batch."""
+        """Starts the clock at the first batch."""
         if self._start is None:
             self._start = time.perf_counter()
 
     def on_train_end(self, logs=None):
-        """Stops."""
+        """Stops the clock."""
         self.seconds = time.perf_counter() - self._start
 
 
 def training(probe=None, every=1):
-    """Returns a measurement: seconds a step of training with a probe, or with none."""
-    rng = np.random.default_rng(0)
-    # One cycle of the schedule, and enough steps for the rest to be steady.
+    """Returns a function that times a training step, optionally with a probe."""
+    # One cycle of the schedule, with enough steps to settle.
     steps = max(every, 4)
-    x = rng.normal(size=(steps * _BATCH_SIZE, 32, 32, 3)).astype("float32")
-    y = rng.integers(0, 10, len(x))
-    model = models.vgg(depth=FLAGS.depth, width=FLAGS.width, norm="bn", seed=0)
-    model.compile(
-        keras.optimizers.SGD(0.1),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
+    images, y, batches = workload.random_images(steps * _BATCH_SIZE, _BATCH_SIZE)
+    x = batches.standardize(images)
+    model = workload.build(jit_compile=False)
     clock = Clock()
     # The clock comes first, so that it counts the probe of the first step.
     callbacks = [clock]
     if probe is not None:
         callbacks.append(probe((x[:_BATCH_SIZE], y[:_BATCH_SIZE]), every=every))
 
-    def measure():
+    def time_step():
         model.fit(x, y, batch_size=_BATCH_SIZE, callbacks=callbacks, verbose=0)
         return clock.seconds / steps
 
-    return measure
+    return time_step
 
 
 def main():
     """Prints the table."""
-    print(f"{'every':18}" + "".join(f"{every:8}" for every in _EVERY))
+    _print_row("every", _EVERY, "8")
     for probe in _PROBES:
         ratios = []
         for every in _EVERY:
@@ -88,13 +78,12 @@ def main():
                 FLAGS.rounds,
             )
             ratios.append(seconds["probe"] / seconds["none"])
-        print_row(probe.__name__, ratios)
-    print_row("Cockpit, CPU", _COCKPIT)
+        _print_row(probe.__name__, ratios)
+    _print_row("Cockpit, CPU", _COCKPIT)
 
 
-def print_row(name, ratios):
-    """Prints a row of the table."""
-    print(f"{name:18}" + "".join(f"{ratio:8.2f}" for ratio in ratios), flush=True)
+def _print_row(name, values, spec="8.2f"):
+    print(f"{name:18}" + "".join(f"{value:{spec}}" for value in values), flush=True)
 
 
 if __name__ == "__main__":

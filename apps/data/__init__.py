@@ -1,8 +1,6 @@
-"""Data sets as arrays, and the batch of every step as a function of (seed, step)."""
+"""Data sets as arrays, and the batch of each step as a function of (seed, step)."""
 
 from apps.data.batches import Batches
-from apps.data.data_set import DataSet
-from apps.data.linear_teacher import linear_teacher
-from apps.data.load import load
+from apps.data.data_sets import DataSet, linear_teacher, load
 
 __all__ = ["Batches", "DataSet", "linear_teacher", "load"]

@@ -1,1 +1,1 @@
-"""Where a list of programs runs: on this machine, or on a Ray cluster."""
+"""Engines that run a list of programs: on this machine, or on a Ray cluster."""

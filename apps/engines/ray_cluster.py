@@ -1,35 +1,35 @@
-"""Runs jobs on whatever cluster Ray is connected to."""
+"""Engine that runs jobs on a Ray cluster."""
 
 import socket
 
-from apps.engines.jobs import Outcome, follow, start
-from apps.engines.progress import Progress
+from apps.engines.local import Outcome, Progress, follow, start
+from apps.errors import UserError
 
 
 def run_jobs(jobs, address=None, cpus=1, gpus=0.0, done_minutes=0.0):
     """Runs jobs wherever the cluster has room for them.
 
-    The nodes need this package, and their run directories on storage that they share.
-    A job whose node dies is run again on another one, where its program goes on from
-    its checkpoint. A job that fails by itself is not, and stops no other one.
+    The nodes need this package, and shared storage for the run directories. If a node
+    dies, its job is run again on another one and resumes from its checkpoint. A job
+    that fails by itself is not run again, and does not stop the others.
 
     Args:
         jobs: List of `Job`.
-        address: Of the cluster, as `ray.init` takes it; None finds the one that
-            runs on this machine.
-        cpus: Cores that each job asks for, and computes with.
-        gpus: GPUs that each job asks for.
-        done_minutes: Of jobs that were done before, for the progress.
+        address: Address of the cluster for `ray.init`; None finds the one that runs on
+            this machine.
+        cpus: Cores that each job requests and computes with.
+        gpus: GPUs that each job requests.
+        done_minutes: Minutes of jobs that were done before, for the progress.
 
     Returns:
         An `Outcome`.
 
     Raises:
-        ValueError: Ray is not installed, or there is no cluster.
+        UserError: Ray is not installed, or there is no cluster.
     """
     ray = _connect(address)
 
-    # -1: however often a node dies. Errors of Python are not retried.
+    # -1: as often as nodes die. Python errors are not retried.
     @ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=-1)
     def run(arguments):
         return follow(start(arguments, threads=max(1, int(cpus))))
@@ -47,7 +47,7 @@ def run_jobs(jobs, address=None, cpus=1, gpus=0.0, done_minutes=0.0):
                 outcome.failed[job.name] = last_line
             progress.finish(job)
     finally:
-        # Ends what is still running, too.
+        # Also ends jobs that are still running.
         ray.shutdown()
     return outcome
 
@@ -56,24 +56,24 @@ def _connect(address):
     try:
         import ray
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             '--engine=ray needs Ray; pip install "keras-bnsmooth[ray]".'
         ) from error
-    no_cluster = (
+    no_cluster = UserError(
         f"there is no Ray cluster at {address or 'this machine'}; start one with "
         "`ray start --head`, or pass its --ray_address."
     )
     if address is not None and not _answers(address):
-        raise ValueError(no_cluster)
+        raise no_cluster
     try:
         ray.init(address=address or "auto", log_to_driver=False, logging_level="error")
     except ConnectionError as error:
-        raise ValueError(no_cluster) from error
+        raise no_cluster from error
     return ray
 
 
 def _answers(address):
-    """Whether something listens at HOST:PORT; Ray would go on asking for minutes."""
+    """Whether something listens at HOST:PORT; Ray would keep trying for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=10):

@@ -1,1 +1,1 @@
-"""Training on `model.fit` in a run directory that can be stopped and gone on with."""
+"""Resumable training on `model.fit`, in a run directory."""

@@ -1,8 +1,8 @@
-"""Checkpoints: all that training changes, in one file.
+"""Checkpoints: everything that training changes, in one file.
 
-A `.keras` file would not do: Keras leaves the states of seed generators out of it,
-so that dropout and noise would start over after each stop. On torch a `Dropout` layer
-without a seed draws from a generator of PyTorch's own, which is not saved: give it one.
+A `.keras` file would not do, since Keras leaves the states of seed generators out of
+it, and dropout and noise would repeat after each restart. On torch, a `Dropout` layer
+without a seed draws from PyTorch's global generator, which is not saved: pass a seed.
 """
 
 import zipfile
@@ -10,15 +10,18 @@ import zipfile
 import keras
 import numpy as np
 
+from apps.errors import UserError
 from keras_bnsmooth import keras_model
 from keras_bnsmooth.records.json_lines import atomic_write
+
+_REMEDY = "delete it to start the run again, or pass another --workdir."
 
 
 def save(model, path):
     """Writes weights, moving statistics, seeds and optimizer state to `path`.
 
     Raises:
-        OSError: The file cannot be written. An earlier one is left as it was.
+        OSError: The file cannot be written. An existing one is left intact.
     """
     arrays = {
         f"{number:04d} {variable.path}": keras.ops.convert_to_numpy(variable)
@@ -29,10 +32,10 @@ def save(model, path):
 
 
 def restore(model, path):
-    """Sets `model`, built and compiled as the saved one was, to what `path` holds.
+    """Restores `model`, built and compiled like the saved one, from `path`.
 
     Raises:
-        ValueError: The file is damaged, or of another model.
+        UserError: The file is damaged or belongs to another model.
     """
     model.optimizer.build(model.trainable_variables)
     variables = _variables(model)
@@ -40,9 +43,11 @@ def restore(model, path):
         with np.load(path) as file:
             arrays = [file[name] for name in sorted(file.files)]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read ({type(error).__name__}).") from error
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}); {_REMEDY}"
+        ) from error
     if [array.shape for array in arrays] != [tuple(v.shape) for v in variables]:
-        raise ValueError(f"{path} holds the weights of another model.")
+        raise UserError(f"{path} holds the weights of another model; {_REMEDY}")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
 
@@ -54,11 +59,11 @@ def _variables(model):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the training state at the end of every epoch whose last step is due.
+    """Callback that saves the training state at the end of an epoch.
 
     Args:
-        path: Where the file goes.
-        every: Steps between checkpoints, a multiple of the steps of an epoch.
+        path: Path of the checkpoint.
+        every: Steps between checkpoints, a multiple of the steps per epoch.
     """
 
     def __init__(self, path, every):
@@ -67,6 +72,6 @@ class Checkpoint(keras.callbacks.Callback):
         self._every = every
 
     def on_epoch_end(self, epoch, logs=None):
-        """Saves the training state where a checkpoint is due."""
+        """Saves the training state if a checkpoint is due."""
         if keras_model.step(self.model) % self._every == 0:
             save(self.model, self._path)

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, device and code revision."""
+"""Devices, precision, versions and code revision of this process."""
 
 import importlib.metadata
 import platform
@@ -8,14 +8,54 @@ from pathlib import Path
 import keras
 
 import keras_bnsmooth
-from apps.training.devices import gpus
+from apps.errors import UserError
 
-# Whose versions decide the numbers, beside Keras and NumPy.
+# Packages besides Keras and NumPy whose versions affect the numbers.
 _BACKEND_PACKAGES = {
     "tensorflow": ("tensorflow", "tensorflow-datasets"),
     "jax": ("jax", "jaxlib"),
     "torch": ("torch",),
 }
+
+
+def set_precision(dtype):
+    """Makes Keras and its backend compute in `dtype`, `"float32"` or `"float64"`.
+
+    Raises:
+        UserError: `dtype` is float64 and the backend is torch, on which Keras rounds
+            products of float64 tensors to float32.
+    """
+    backend = keras.backend.backend()
+    if dtype == "float64" and backend == "torch":
+        raise UserError(
+            "float64 is not supported on the torch backend, where Keras rounds to "
+            "float32; set KERAS_BACKEND to tensorflow or jax, or pass --dtype=float32."
+        )
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    if dtype == "float64" and backend == "jax":
+        import jax
+
+        # Otherwise JAX rounds all inputs to float32.
+        jax.config.update("jax_enable_x64", True)
+
+
+def gpus():
+    """Returns the names of the backend's GPUs, such as `"NVIDIA H100 80GB HBM3"`."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from tensorflow import config
+
+        details = config.experimental.get_device_details
+        devices = config.list_physical_devices("GPU")
+        return [details(gpu).get("device_name", gpu.name) for gpu in devices]
+    if backend == "jax":
+        import jax
+
+        return [gpu.device_kind for gpu in jax.devices() if gpu.platform == "gpu"]
+    from torch import cuda
+
+    return [cuda.get_device_name(number) for number in range(cuda.device_count())]
 
 
 def describe():
@@ -29,21 +69,17 @@ def describe():
             **{name: _version(name) for name in packages},
         },
         "backend": backend,
-        "device": _device(),
+        "device": ", ".join(gpus()) or f"CPU, {_cpu()}",
         "revision": _revision(),
     }
 
 
-def _device():
-    names = gpus()
-    if names:
-        return ", ".join(names)
+def _cpu():
     cpus = Path("/proc/cpuinfo")
-    if cpus.exists():
-        for line in cpus.read_text().splitlines():
-            if line.startswith("model name"):
-                return f"CPU, {line.partition(':')[2].strip()}"
-    return f"CPU, {platform.processor() or platform.machine()}"
+    for line in cpus.read_text().splitlines() if cpus.exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _version(package):
@@ -54,7 +90,7 @@ def _version(package):
 
 
 def _revision():
-    """The git commit of this code, or None where it is installed without git."""
+    """The git commit of this code, or None if it is not in a git checkout."""
     here = Path(__file__).resolve()
 
     def git(*arguments):
@@ -66,7 +102,7 @@ def _revision():
         ).stdout.strip()
 
     try:
-        # A package inside somebody else's checkout is not that checkout's code.
+        # This file may lie in a checkout that it is not part of.
         git("ls-files", "--error-unmatch", str(here))
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "HEAD") + ("-changed" if changed else "")

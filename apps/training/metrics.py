@@ -1,28 +1,27 @@
-"""Metrics of a run, as JSON lines and as TensorBoard curves."""
+"""Metrics of a run as JSON lines and TensorBoard curves."""
 
 import math
 
 import keras
 
-from apps.training.errors import DivergedError
+from apps.errors import DivergedError
 from keras_bnsmooth import keras_model
 from keras_bnsmooth.records import json_lines
 from keras_bnsmooth.records.tensorboard import EventFile
 
 
 class Metrics(keras.callbacks.Callback):
-    """Writes a row at the end of every epoch: the means over its steps.
+    """Callback that writes the mean metrics of every epoch.
 
-    An epoch of `fit` is here the interval between two rows. A row holds `step`, the
-    metrics of training and, where they were measured, those on test data with the
-    prefix `test_`. Nothing in it depends on the clock, so that two equal runs have
-    equal rows. Where the run directory is not for this process to write, nothing is
-    written.
+    An epoch of `fit` is the interval between two rows. A row holds `step`, the training
+    metrics and, if they were evaluated, those on test data with the prefix `test_`.
+    Rows contain no times, so equal runs have equal rows. Only the process that writes
+    the run directory writes rows.
 
     Args:
         run: The `RunDirectory`.
-        first_step: Steps that are done already.
-        derive: Function from a row to a dict of further entries, or None.
+        first_step: Number of steps already done.
+        derive: Function that maps a row to a dict of additional entries, or None.
 
     Raises:
         DivergedError: The loss is not finite; its row is written first.
@@ -38,11 +37,13 @@ class Metrics(keras.callbacks.Callback):
         }
 
     def on_epoch_end(self, epoch, logs=None):
-        """Writes the row of this epoch."""
+        """Writes the row of this epoch, then checks that its loss is finite."""
         step = keras_model.step(self.model)
         row = {"step": step}
         for name, value in logs.items():
-            row[name.replace("val_", "test_")] = float(value)
+            if name.startswith("val_"):
+                name = f"test_{name.removeprefix('val_')}"
+            row[name] = float(value)
         if self._derive is not None:
             row.update(self._derive(row))
         if self._run.writes:
@@ -52,7 +53,7 @@ class Metrics(keras.callbacks.Callback):
             raise DivergedError(step, row["loss"])
 
     def close(self):
-        """Closes the event files, however training ended."""
+        """Closes the event files."""
         for file in self._event_files.values():
             file.close()
 
@@ -60,7 +61,7 @@ class Metrics(keras.callbacks.Callback):
         for name, value in row.items():
             if name == "step":
                 continue
-            # One tag for both, so that TensorBoard draws them in one chart.
+            # With the same tag, TensorBoard draws both curves in one chart.
             where = "test" if name.startswith("test_") else "train"
             tag = name.removeprefix("test_")
             self._event_files[where].scalar(tag, value, row["step"])

@@ -1,17 +1,18 @@
-"""The processes that train one model together (JAX only).
+"""Processes that train one model together (JAX only).
 
-Every process computes everything, probes too, since each holds a share of the batch;
-the first one alone writes.
+Each process holds a shard of the batch, so all of them run all computations, probes
+included. Only the first one writes.
 """
 
 import contextlib
 import sys
 
+from apps.errors import ProcessLostError, UserError
 from keras_bnsmooth import backend
 
 
 def count():
-    """Returns how many processes train the model."""
+    """Returns the number of processes that train the model."""
     return _jax().process_count() if _have_joined() else 1
 
 
@@ -21,15 +22,19 @@ def index():
 
 
 def is_writer():
-    """Returns whether this process is the one that writes files and the terminal."""
+    """Returns whether this process writes to files and the terminal."""
     return index() == 0
 
 
 def agree_on(value, what):
     """Checks that all processes have the same integer.
 
+    Args:
+        value: The integer.
+        what: What it is, for the error message.
+
     Raises:
-        ValueError: They have not; the line says what they have of `what`.
+        UserError: The processes have different values.
     """
     if count() == 1:
         return
@@ -37,16 +42,16 @@ def agree_on(value, what):
 
     values = multihost_utils.process_allgather(value).ravel().tolist()
     if len(set(values)) > 1:
-        raise ValueError(
+        raise UserError(
             f"the processes do not agree on {what}: {', '.join(map(str, values))}; "
-            "give them the same command and storage that they share."
+            "start them with the same command on shared storage."
         )
 
 
 def wait_for_all():
-    """Returns when all processes have come here.
+    """Blocks until all processes reach this point.
 
-    To be called at the end: what one process computes last, others may still wait for.
+    Call it at the end, since others may still wait for what this process computes last.
     """
     if count() > 1:
         from jax.experimental import multihost_utils
@@ -55,10 +60,10 @@ def wait_for_all():
 
 
 def leave():
-    """Takes this process out of the run, as its last act.
+    """Removes this process from the run; call it last.
 
-    The first process stays until the others have left: it is their coordinator, and
-    JAX aborts a process that cannot tell the coordinator that it ends.
+    The first process waits for the others to leave, because it is their coordinator
+    and JAX aborts a process that cannot report its end to the coordinator.
     """
     if not _have_joined():
         return
@@ -66,13 +71,13 @@ def leave():
         from jax.experimental import multihost_utils
 
         with multihost_utils.live_devices(_jax().devices()):
-            pass  # Entered when each process is here or gone; the others never come.
+            pass  # Entered once every other process has arrived here or ended.
     _jax().distributed.shutdown()
 
 
 @contextlib.contextmanager
 def alone():
-    """Context in which this process makes Keras variables of its own."""
+    """Context in which Keras variables belong to this process alone."""
     if count() == 1:
         yield
         return
@@ -87,34 +92,42 @@ def alone():
 
 
 @contextlib.contextmanager
-def ends_with_others():
-    """Context in which the end of another process is a `ProcessLostError`."""
+def detect_lost_processes():
+    """Context in which the loss of another process raises a `ProcessLostError`.
+
+    All other errors, such as running out of memory, pass unchanged.
+    """
     if count() == 1:
         yield
         return
     try:
         yield
     except Exception as error:
-        # Gloo is what processes on CPUs talk through; that it fails is not always told
-        # by the same exception.
-        lost = isinstance(error, _jax().errors.JaxRuntimeError) or "Gloo" in str(error)
-        if not lost:
+        if not _is_lost_process(error):
             raise
         raise ProcessLostError(str(error)) from error
 
 
-class ProcessLostError(RuntimeError):
-    """Another process of the run has ended, or cannot be reached."""
+# Status codes of JAX's coordination service for processes that are gone, and words of
+# the libraries that CPUs (Gloo) and GPUs (NCCL) communicate through.
+_LOST_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED")
+_LOST_WORDS = ("Gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
 
-    def __init__(self, cause):
-        super().__init__(
-            "another process of this run has ended or cannot be reached; start all of "
-            f"them again, and they go on from the last checkpoint ({cause[:200]})."
-        )
+
+def _is_lost_process(error):
+    """Whether an error of JAX means that another process is gone."""
+    # Failures of Gloo are not always a JaxRuntimeError.
+    message = str(error)
+    if "out of memory" in message.lower():
+        return False
+    return any(word in message for word in _LOST_WORDS) or (
+        isinstance(error, _jax().errors.JaxRuntimeError)
+        and message.startswith(_LOST_CODES)
+    )
 
 
 def _have_joined():
-    """Whether `training.strategy.start` has made this process one of several."""
+    """Whether `training.strategy.start` has joined this process to others."""
     return "jax" in sys.modules and _jax().distributed.is_initialized()
 
 

@@ -1,4 +1,4 @@
-"""Progress of a run in the terminal."""
+"""Progress of a run on the terminal."""
 
 import sys
 import time
@@ -9,15 +9,15 @@ from keras_bnsmooth import keras_model
 
 
 class Progress(keras.callbacks.Callback):
-    """Prints step, loss, accuracy, steps per second and the time left.
+    """Callback that prints step, loss, accuracy, steps per second and the time left.
 
-    In a terminal one line is written over and over; in a log file there is a new
-    line every few seconds.
+    On a terminal, one line is updated in place. In a log file, a line is added every
+    few seconds.
 
     Args:
-        steps: Steps of the whole run.
-        file: Where to print; None takes standard output.
-        interval: Seconds between two lines of a log file.
+        steps: Total steps of the run.
+        file: File to print to; defaults to standard output.
+        interval: Seconds between two lines in a log file.
     """
 
     def __init__(self, steps, file=None, interval=10.0):
@@ -30,13 +30,13 @@ class Progress(keras.callbacks.Callback):
         self._printed_at = None
 
     def on_epoch_end(self, epoch, logs=None):
-        """Prints a line where one is due."""
+        """Prints a line if one is due."""
         now = time.monotonic()
         step = keras_model.step(self.model)
         if "val_accuracy" in logs:
             self._test = f"  test accuracy {logs['val_accuracy']:.3f}"
         if self._printed_at is None:
-            # The first interval holds the compilation, which says nothing of speed.
+            # The first interval includes compilation and says nothing about speed.
             self._started_at, self._started_step = now, step
             speed = ""
         else:
@@ -50,7 +50,7 @@ class Progress(keras.callbacks.Callback):
             self._printed_at = now
 
     def on_train_end(self, logs=None):
-        """Leaves the last line standing."""
+        """Ends the last line."""
         if self._terminal:
             print(file=self._file)
 

@@ -1,52 +1,62 @@
-"""The run directory: everything a run leaves behind, under names fixed here.
+"""The run directory: everything that a run leaves behind, under fixed names.
 
-config.json       what made the run: flags, versions, seed, device, data, revision
+config.json       what determines the run: flags, versions, device, data, revision
 metrics.jsonl     one row every few steps: loss, accuracy, and those on test data
 train/, test/     the same curves for TensorBoard
 checkpoint.npz    weights, optimizer state and seeds at the last checkpoint
 model.keras       the trained model
 result.json       how the run ended
 *.jsonl           the records of probes
-.lock             held by the process that writes all this
+.lock             locked by the process that writes all this
 """
 
+import errno
 import json
 from pathlib import Path
 
+from apps.errors import UserError, user_errors
 from apps.training import processes
-from apps.training.errors import RunError
-from apps.training.lock import lock
 from keras_bnsmooth.records import json_lines
 from keras_bnsmooth.records.json_lines import atomic_write
 
-# Those that runs of older versions lack, with what they had in effect.
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+# Flags that older runs lack, with the values that were in effect.
 _LATER = {"strategy": "none", "logical_cpus": 1, "synchronized": False}
+# What a process leaves in an empty directory if it is killed before config.json.
+_UNFINISHED = {".lock", "partial-config.json"}
+# Errors of file systems that do not support locks.
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
 
 
 def all_flags(config):
-    """Returns the flags of a run as a dict, with those that it is too old to name.
+    """Returns a run's flags as a dict, with defaults for flags that the run predates.
 
     Args:
-        config: What the `config.json` of a run holds.
+        config: Contents of the run's `config.json`.
     """
     return _LATER | config["flags"]
 
 
 class RunDirectory:
-    """A directory for one run, new or to be gone on with.
+    """Directory of a new run or of one to resume.
+
+    The directory stays locked until this process ends. If several processes train one
+    model, only the first one writes.
 
     Args:
-        path: The directory; made where it is missing.
-        config: Dict of what makes the run; `config["flags"]` decides whether a run
-            that is there already is the same one.
-        free_flags: Names of flags that do not change the numbers of a run, and so
-            may differ when it goes on.
-
-    Where several processes train one model, the first one alone writes.
+        path: The directory; created if missing.
+        config: Dict of what determines the run. An existing run is the same one if its
+            `config["flags"]` are equal.
+        free_flags: Names of flags that do not affect the numbers, and so may differ
+            when a run is resumed.
 
     Raises:
-        RunError: The directory holds a run of other flags, or something else, or
-            another process is writing it.
+        UserError: The directory holds a run with other flags or other files, or is in
+            use by another process.
         OSError: The directory cannot be written.
     """
 
@@ -54,26 +64,20 @@ class RunDirectory:
         self.path = Path(path)
         self.writes = processes.is_writer()
         if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"workdir {path} is a file; pass a directory.")
+            raise UserError(f"workdir {path} is a file; pass a directory.")
+        config_path = self.path / "config.json"
         if self.writes:
             self.path.mkdir(parents=True, exist_ok=True)
-        if self._config_path.exists():
-            self._check_same_run(config, free_flags)
-        elif not self.writes:
-            return
-        elif any(self.path.iterdir()):
-            raise RunError(
-                f"workdir {path} holds files but no run of ours (no config.json); "
-                "pass an empty or a new directory."
-            )
-        else:
-            _write_json(self._config_path, config)
-        if self.writes:
-            self._lock = lock(self.path)
-
-    @property
-    def _config_path(self):
-        return self.path / "config.json"
+            if not (self.path / ".lock").exists():
+                # Leave no lock file among files that are not ours.
+                self._refuse_other_files()
+            self._lock = _lock(self.path)
+            self._refuse_other_files()
+            if not config_path.exists():
+                _write_json(config_path, config)
+        if config_path.exists():
+            found = _read_json(config_path, "flags", dict)
+            self._check_same_run(found, config, free_flags)
 
     @property
     def metrics(self):
@@ -91,27 +95,34 @@ class RunDirectory:
         return self.path / "model.keras"
 
     def result(self):
-        """Returns how the run ended as a dict, or None while it has not."""
+        """Returns how the run ended as a dict, or None if it has not ended."""
         path = self.path / "result.json"
-        return _read_json(path) if path.exists() else None
+        return _read_json(path, "status", str) if path.exists() else None
 
     def finish(self, result):
         """Writes how the run ended."""
-        if not self.writes:
-            return
-        _write_json(self.path / "result.json", result)
+        if self.writes:
+            _write_json(self.path / "result.json", result)
 
     def drop_records_after(self, step):
-        """Drops the rows beyond `step` of all records: they will be written again."""
-        if not self.writes:
-            return
-        for path in sorted(self.path.glob("*.jsonl")):
-            json_lines.truncate(path, step)
+        """Drops rows beyond `step` from all records, as they will be written again."""
+        if self.writes:
+            with user_errors():  # a damaged record
+                for path in sorted(self.path.glob("*.jsonl")):
+                    json_lines.truncate(path, step)
 
-    def _check_same_run(self, config, free_flags):
+    def _refuse_other_files(self):
+        names = {path.name for path in self.path.iterdir()} - _UNFINISHED
+        if names and "config.json" not in names:
+            raise UserError(
+                f"workdir {self.path} holds files but no run of ours (no config.json); "
+                "pass an empty or a new directory."
+            )
+
+    def _check_same_run(self, found, config, free_flags):
         there, asked = (
             {k: v for k, v in all_flags(c).items() if k not in free_flags}
-            for c in (_read_json(self._config_path), json.loads(json.dumps(config)))
+            for c in (found, json.loads(json.dumps(config)))
         )
         different = [
             f"--{name}={there.get(name)} (asked: {asked.get(name)})"
@@ -119,10 +130,32 @@ class RunDirectory:
             if there.get(name) != asked.get(name)
         ]
         if different:
-            raise RunError(
+            raise UserError(
                 f"workdir {self.path} holds a run with {', '.join(different)}; "
-                "pass the same flags to go on with it, or another --workdir."
+                "pass the same flags to resume it, or another --workdir."
             )
+
+
+def _lock(directory):
+    """Locks a run directory for as long as the returned file stays open.
+
+    The system releases the lock when the process ends, however it ends.
+    """
+    file = open(directory / ".lock", "w")  # noqa: SIM115 - stays open
+    if fcntl is None:
+        return file
+    try:
+        # Held by the process, so that it can open the same run again.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        raise UserError(
+            f"workdir {directory} is in use by another process; wait for it to end, or "
+            "pass another --workdir."
+        ) from error
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    return file
 
 
 def _write_json(path, value):
@@ -130,10 +163,13 @@ def _write_json(path, value):
         partial.write_text(json_lines.dumps(value, indent=2) + "\n")
 
 
-def _read_json(path):
+def _read_json(path, key, kind):
+    """Returns the JSON object in a file, whose entry `key` must be of type `kind`."""
+    problem = f"has no entry {key!r}, so it is not that of a run"
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise RunError(
-            f"{path} is not JSON ({error.msg}); pass another --workdir."
-        ) from error
+        value = json.loads(path.read_text())
+        if isinstance(value, dict) and isinstance(value.get(key), kind):
+            return value
+    except ValueError as error:
+        problem = f"is not JSON ({error})"
+    raise UserError(f"{path} {problem}; pass another --workdir.")

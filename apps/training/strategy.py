@@ -1,4 +1,4 @@
-"""The devices that train one model: one, all of this machine, or of several."""
+"""Devices that train one model: one, all of this machine, or those of several."""
 
 import contextlib
 import dataclasses
@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import keras
 
+from apps.errors import UserError
 from apps.training import processes
-from keras_bnsmooth.autodiff.training_loss import check_divisible
 
 STRATEGIES = ("none", "mirrored", "data_parallel", "multi_worker_mirrored")
 
@@ -19,14 +19,14 @@ class Strategy:
 
     Attributes:
         name: One of `STRATEGIES`.
-        replicas: Devices that take a share of every batch, in all processes.
-        scope: Function that returns the context in which the model is made and
-            trained.
-        global_statistics: Whether normalizations that do not ask for it take their
-            statistics over the whole batch, not over the share of a device.
-        fuses_steps: Whether Keras can compile steps with XLA, and run several as one.
-        as_input: From a function that returns an iterator of shares to what `fit`
-            takes.
+        replicas: Number of devices, in all processes, that each take a shard of every
+            batch.
+        scope: Function that returns the context in which to build and train the model.
+        global_statistics: Whether normalizations use statistics of the whole batch,
+            rather than of a device's shard, even if not synchronized.
+        fuses_steps: Whether Keras can compile steps with XLA and run several as one.
+        as_input: Function that maps a function returning an iterator of shards to what
+            `fit` accepts.
     """
 
     name: str = "none"
@@ -34,38 +34,39 @@ class Strategy:
     scope: Callable = contextlib.nullcontext
     global_statistics: bool = True
     fuses_steps: bool = True
-    # Of iterators Keras takes generators alone.
-    as_input: Callable = lambda shares: (share for share in shares())
+    # The only kind of iterator that Keras accepts is a generator.
+    as_input: Callable = lambda shards: (shard for shard in shards())
 
     def input(self, stream):
-        """Returns what `model.fit` takes.
+        """Returns what `model.fit` accepts.
 
         Args:
-            stream: Function without arguments that returns an iterator of batches,
-                tuples of arrays, without end.
+            stream: Function without arguments that returns an endless iterator of
+                batches, tuples of arrays.
         """
-        return self.as_input(lambda: map(self.share, stream()))
+        return self.as_input(lambda: map(self.shard, stream()))
 
-    def share(self, batch):
-        """Returns the share of a batch, a tuple of arrays, for this process.
+    def shard(self, batch):
+        """Returns this process's shard of a batch, a tuple of arrays.
 
         Raises:
-            ValueError: The devices cannot share it evenly.
+            UserError: The devices cannot share the batch evenly.
         """
         samples = len(batch[0])
-        check_divisible(samples, self.replicas)
-        count = processes.count()
-        if count == 1:
-            return batch
-        size = samples // count
+        if samples % self.replicas:
+            raise UserError(
+                f"{self.replicas} devices cannot share {samples} samples evenly; pass "
+                f"a batch size that is a multiple of {self.replicas}."
+            )
+        size = samples // processes.count()
         start = processes.index() * size
         return tuple(array[start : start + size] for array in batch)
 
     def describe(self, synchronized):
-        """Returns what decides the numbers of a run, as a dict of JSON types.
+        """Returns what affects the numbers of a run, as a dict of JSON types.
 
         Args:
-            synchronized: Whether normalizations ask for statistics of all replicas.
+            synchronized: Whether normalizations synchronize statistics across replicas.
         """
         over_all = synchronized or self.global_statistics
         return {
@@ -77,43 +78,44 @@ class Strategy:
 
 
 def start(name, logical_cpus=1):
-    """Returns the `Strategy` of that name, over all devices there are.
+    """Returns the `Strategy` of that name, over all available devices.
 
-    To be called before anything is computed. With `"data_parallel"` and the
-    environment variables of `keras.distribution.initialize`, this process joins the
-    others of the run.
+    Call it before anything is computed. With `"data_parallel"` and the environment
+    variables of `keras.distribution.initialize`, this process joins the others of the
+    run.
 
     Args:
-        name: `"none"`; `"mirrored"`, `tf.distribute.MirroredStrategy` over the GPUs
-            of this machine; or `"data_parallel"`, `keras.distribution.DataParallel`
-            on JAX over the devices of all processes.
-        logical_cpus: Devices to split the CPU into, to try a strategy without GPUs.
+        name: `"none"`; `"mirrored"`, `tf.distribute.MirroredStrategy` over the GPUs of
+            this machine; or `"data_parallel"`, `keras.distribution.DataParallel` on
+            JAX over the devices of all processes.
+        logical_cpus: Number of devices to split the CPU into, to try a strategy
+            without GPUs.
 
     Raises:
-        ValueError: The backend of Keras has no such strategy, or computation has
-            begun already.
+        UserError: The backend does not support the strategy, or computation has
+            already begun.
     """
     if name == "multi_worker_mirrored":
-        raise ValueError(
+        raise UserError(
             "Keras 3 does not work with MultiWorkerMirroredStrategy (keras issue "
             "20585); for several machines set KERAS_BACKEND=jax and pass "
             "--strategy=data_parallel."
         )
     backend = keras.backend.backend()
-    there = [other for other, (of, _) in _STARTERS.items() if of in (None, backend)]
+    supported = [other for other, (of, _) in _STARTERS.items() if of in (None, backend)]
     if name not in _STARTERS:
-        raise ValueError(
-            f"strategy must be one of {', '.join(there)}; received {name!r}."
+        raise UserError(
+            f"strategy must be one of {', '.join(supported)}; received {name!r}."
         )
-    needed, make = _STARTERS[name]
-    if name not in there:
-        raise ValueError(
+    needed, start_strategy = _STARTERS[name]
+    if name not in supported:
+        raise UserError(
             f"--strategy={name} needs KERAS_BACKEND={needed}; this is {backend}, which "
-            f"has {', '.join(there)}."
+            f"supports {', '.join(supported)}."
         )
     if logical_cpus > 1:
         _split_cpu(backend, logical_cpus)
-    return make()
+    return start_strategy()
 
 
 def _split_cpu(backend, count):
@@ -130,19 +132,18 @@ def _split_cpu(backend, count):
 
             jax.config.update("jax_num_cpu_devices", count)
         else:
-            raise ValueError("--logical_cpus is for TensorFlow and JAX.")
+            raise UserError("--logical_cpus needs the TensorFlow or the JAX backend.")
     except RuntimeError as error:
-        raise ValueError(
-            f"the CPU cannot be split any more, as computation has begun ({error})."
+        raise UserError(
+            f"the CPU cannot be split because computation has already begun ({error})."
         ) from error
 
 
 def _mirrored():
     import tensorflow as tf
 
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices(
-        "CPU"
-    )
+    list_devices = tf.config.list_logical_devices
+    devices = list_devices("GPU") or list_devices("CPU")
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     return Strategy(
         "mirrored",
@@ -155,18 +156,18 @@ def _mirrored():
     )
 
 
-def _dataset(shares):
-    """Starts at the first batch again when it is iterated again.
+def _dataset(shards):
+    """Returns a dataset that restarts at the first batch when iterated again.
 
-    Under a strategy Keras looks at a batch first, and of a generator it, and what was
-    fetched ahead of it, would be lost for training.
+    Under a strategy Keras peeks at a batch first. With a generator, that batch and
+    those prefetched after it would be lost for training.
     """
     import tensorflow as tf
 
     signature = tuple(
-        tf.TensorSpec(array.shape, array.dtype) for array in next(shares())
+        tf.TensorSpec(array.shape, array.dtype) for array in next(shards())
     )
-    return tf.data.Dataset.from_generator(shares, output_signature=signature).prefetch(
+    return tf.data.Dataset.from_generator(shards, output_signature=signature).prefetch(
         tf.data.AUTOTUNE
     )
 
@@ -175,16 +176,16 @@ def _data_parallel():
     import jax
 
     if int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "1")) > 1:
-        # By default JAX ends a process whose peers have gone, with a page of log;
-        # this leaves it the time to say so in a line.
+        # By default JAX aborts a process whose peers are gone, with a page of log.
+        # This gives the process time to report it in one line.
         jax.config.update("jax_enable_recoverability", True)
         keras.distribution.initialize()
-    # The batches come in shares already.
+    # The batches are sharded already.
     distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
     return Strategy("data_parallel", jax.device_count(), distribution.scope)
 
 
-# name -> (the backend that it needs, function that starts it)
+# name -> (required backend, function that starts the strategy)
 _STARTERS = {
     "none": (None, Strategy),
     "mirrored": ("tensorflow", _mirrored),

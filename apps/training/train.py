@@ -1,13 +1,11 @@
-"""One run: `model.fit` between a run directory and its checkpoints."""
+"""A run: `model.fit` between a run directory and its checkpoints."""
 
 import math
 import time
 
-import keras
-
+from apps.errors import DivergedError, UserError
 from apps.training import checkpoint, processes
 from apps.training.checkpoint import Checkpoint
-from apps.training.errors import DivergedError, RunError
 from apps.training.metrics import Metrics
 from apps.training.progress import Progress
 from keras_bnsmooth import keras_model
@@ -16,7 +14,7 @@ from keras_bnsmooth.records.json_lines import atomic_write
 _TEST_BATCH_SIZE = 500
 
 
-@processes.ends_with_others()
+@processes.detect_lost_processes()
 def train(
     run,
     build,
@@ -30,52 +28,58 @@ def train(
     callbacks=(),
     derive=None,
 ):
-    """Trains a model to step `steps`, from its last checkpoint where there is one.
+    """Trains a model up to step `steps`, from its last checkpoint if there is one.
 
-    A run that was stopped at any moment ends with the same weights and the same
-    metrics, bit for bit on a CPU, as one that was not.
+    A run stopped at any moment and resumed ends with the same weights and metrics as
+    an uninterrupted one, bit for bit on a CPU. A finished run is left as it is.
 
     Args:
-        run: The `RunDirectory`.
+        run: The `RunDirectory`; its `model.keras` will hold the trained model.
         build: Function without arguments that returns the compiled model.
-        stream: Function from the first step to batches without end, as `fit` takes
-            them: a generator, for instance.
-        steps: Steps of the whole run.
+        stream: Function that maps the first step to an endless stream of batches that
+            `fit` accepts, such as a generator.
+        steps: Total steps of the run.
         metrics_every: Steps between rows of metrics.
-        checkpoint_every: Steps between checkpoints; rounded up to a multiple of
+        checkpoint_every: Steps between checkpoints, rounded up to a multiple of
             `metrics_every`.
         test_data: (x, y), or None.
-        test_every: Steps between two measurements on `test_data`; rounded up to a
-            multiple of `metrics_every`.
-        callbacks: Further Keras callbacks, such as probes.
-        derive: Function from a row of metrics to a dict of further entries, or None.
+        test_every: Steps between evaluations on `test_data`, rounded up to a multiple
+            of `metrics_every`.
+        callbacks: Additional Keras callbacks, such as probes.
+        derive: Function that maps a row of metrics to a dict of additional entries, or
+            None.
 
     Returns:
-        The model and the dict that `result.json` holds.
+        The dict that `result.json` holds.
 
     Raises:
-        DivergedError: The loss is no longer finite; the metrics up to there are kept.
-        RunError: The run has diverged before.
+        DivergedError: The loss is not finite; the metrics up to there are kept.
+        UserError: The run has diverged before, or its checkpoint cannot be used.
         ProcessLostError: Another process that trains the same model has ended.
         OSError: The run directory cannot be written.
     """
     result = run.result()
     if result is not None:
-        return _finished(run, result)
-    model, first_step = _start(run, build)
+        if result["status"] == "diverged":
+            raise UserError(f"{run.path} holds a run that ended: {result['message']}")
+        print(f"The run in {run.path} is already finished.")
+        return result
+    model = build()
+    if run.checkpoint.exists():
+        checkpoint.restore(model, run.checkpoint)
+    first_step = keras_model.step(model)
+    processes.agree_on(first_step, "the step to resume from")
     run.drop_records_after(first_step)
     started_at = time.monotonic()
     metrics = Metrics(run, first_step, derive)
     progress = Progress(steps)
 
-    def writers(interval):
-        if not run.writes:
-            return []
-        every = _round_up(checkpoint_every, interval)
-        return [Checkpoint(run.checkpoint, every), progress]
-
     def fit(from_step, to_step, interval):
-        """Calls `model.fit`, one epoch for each interval between two rows."""
+        """Calls `model.fit` with one epoch per interval between two rows."""
+        writers = []
+        if run.writes:
+            every = math.ceil(checkpoint_every / interval) * interval
+            writers = [Checkpoint(run.checkpoint, every), progress]
         model.fit(
             stream(from_step),
             initial_epoch=from_step // interval,
@@ -85,20 +89,16 @@ def train(
             validation_data=test_data,
             validation_batch_size=_TEST_BATCH_SIZE,
             validation_freq=math.ceil((test_every or steps) / interval),
-            callbacks=[
-                *callbacks,
-                metrics,
-                *writers(interval),
-            ],
+            callbacks=[*callbacks, metrics, *writers],
             verbose=0,
         )
 
-    # Where the rows do not divide the run, its last interval is a shorter one.
+    # If the rows do not divide the run, its last interval is shorter.
     last_row = steps - steps % metrics_every
     try:
         if first_step < last_row:
             fit(first_step, last_row, metrics_every)
-        # A checkpoint may stand at the very end, too.
+        # The last checkpoint may have been at the very end.
         if max(first_step, last_row) < steps:
             fit(last_row, steps, steps - last_row)
     except DivergedError as error:
@@ -119,30 +119,4 @@ def train(
     result["steps_per_second"] = round((steps - first_step) / seconds, 2)
     run.finish(result)
     processes.wait_for_all()
-    return model, result
-
-
-def _start(run, build):
-    """Returns the model and the number of steps that it has been trained for."""
-    model = build()
-    if run.checkpoint.exists():
-        try:
-            checkpoint.restore(model, run.checkpoint)
-        except ValueError as error:
-            raise RunError(
-                f"{error} Delete it to start the run again, or pass another --workdir."
-            ) from error
-    first_step = keras_model.step(model)
-    processes.agree_on(first_step, "the step to go on from")
-    return model, first_step
-
-
-def _finished(run, result):
-    if result["status"] == "diverged":
-        raise RunError(f"{run.path} holds a run that ended: {result['message']}")
-    print(f"The run in {run.path} is finished already.")
-    return keras.models.load_model(run.model), result
-
-
-def _round_up(value, multiple):
-    return math.ceil(value / multiple) * multiple
+    return result

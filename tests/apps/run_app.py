@@ -1,5 +1,6 @@
-"""Runs a program as a user does: another process, its exit code and its output."""
+"""Runs programs as a user does, in another process."""
 
+import json
 import subprocess
 import sys
 
@@ -12,6 +13,20 @@ def run_app(name, *arguments, **keywords):
     return subprocess.run(
         command(name, *arguments), capture_output=True, text=True, **keywords
     )
+
+
+def run_many(name, *argument_lists):
+    """Runs a program several times in one process, for mistakes that end it early."""
+    runs = json.dumps([list(map(str, arguments)) for arguments in argument_lists])
+    arguments = [sys.executable, "-m", "tests.apps.run_many", name, runs]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(results) == len(argument_lists)
+    return [
+        subprocess.CompletedProcess(run, code, "", errors)
+        for run, (code, errors) in zip(argument_lists, results, strict=True)
+    ]
 
 
 def error_of(done):

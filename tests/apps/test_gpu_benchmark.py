@@ -2,7 +2,7 @@ import os
 
 import keras
 
-from apps.benchmarks.gpu_utilization import gpu_utilization
+from apps.benchmarks.timing import gpu_utilization
 from tests.apps.run_app import error_of, run_app
 
 SMALL = ("--width=2", "--depth=11", "--batch_size=4", "--steps=2", "--landscapes=1")

@@ -16,17 +16,17 @@ from tests.apps.run_app import error_of, run_app
 def test_mistakes_end_in_one_line(tmp_path):
     output = f"--output={tmp_path}/packed"
     done = run_app("pack", output, f"--data={tmp_path}")
-    assert "is no .npz and no folder with a prepare.py" in error_of(done)
+    assert "is neither an .npz nor a folder with a prepare.py" in error_of(done)
     assert not list(tmp_path.iterdir())
     done = run_app("pack", f"--output={tmp_path}", "--data=images.npz")
-    assert "is there already" in error_of(done)
+    assert "already exists" in error_of(done)
 
 
 SMALL = ("--depth=11", "--width=2", "--batch_size=8", "--steps=4")
 
 
 @pytest.mark.slow
-def test_a_packed_folder_trains_from_its_wheels_alone(tmp_path):
+def test_a_packed_folder_trains_from_its_source_and_wheels_alone(tmp_path):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, 32, 32, 3), dtype="uint8")
     labels = np.arange(40) % 10
@@ -63,12 +63,17 @@ def test_a_packed_folder_trains_from_its_wheels_alone(tmp_path):
         return done
 
     run_there("apps.train_vgg", "--dataset=cifar10.npz", *SMALL, "--workdir=r")
-    assert (packed / "site" / "keras_bnsmooth").is_dir()
+    # Not from the clone, which the test's own environment may have installed.
+    for module in ("apps.program", "keras_bnsmooth.backend"):
+        done = run_there("inspect", "--details", module)
+        assert f"Origin: {packed / 'source'}/" in done.stdout
+    assert [path.name for path in (packed / "site").glob("namex")] == ["namex"]
+    assert not list(packed.rglob("keras_bnsmooth*.whl"))
     assert (packed / "r" / "result.json").exists()
     shutil.copytree(packed / "r", packed / "paper" / "vgg_bn_seed0")
     (packed / "paper" / "run_flags.txt").write_text("--dataset=cifar10.npz")
     done = run_there("apps.reproduce", "--minutes=0.001")
-    assert "23 runs in paper, 1 of them there" in done.stdout
+    assert "23 runs in paper, 1 of them finished" in done.stdout
     assert "22 runs are left" in done.stdout
     with tarfile.open(packed / "results.tgz") as results:
         names = results.getnames()

@@ -1,7 +1,7 @@
 import pytest
 
 from apps.claims import REDUCTIONS
-from apps.presets import PRESETS
+from apps.training.presets import PRESETS
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import error_of, run_app
 from tests.apps.run_directories import write_run

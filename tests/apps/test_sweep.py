@@ -1,7 +1,7 @@
 import csv
 import json
 
-from tests.apps.run_app import error_of, run_app
+from tests.apps.run_app import error_of, run_app, run_many
 
 SMALL = "--depth=3 --samples=50 --steps=40 --metrics_every=10 --checkpoint_every=10"
 
@@ -31,7 +31,7 @@ def test_a_grid_with_a_run_that_diverges_ends_in_a_table_and_a_picture(tmp_path)
     before = (run / "metrics.jsonl").read_bytes()
     (run / "result.json").unlink()
     done = _sweep(tmp_path, *flags)
-    assert "4 runs in" in done.stdout and "3 of them there" in done.stdout
+    assert "4 runs in" in done.stdout and "3 of them finished" in done.stdout
     assert (run / "metrics.jsonl").read_bytes() == before
     assert json.loads((run / "result.json").read_text())["status"] == "finished"
     # With other flags they would be other runs.
@@ -39,7 +39,7 @@ def test_a_grid_with_a_run_that_diverges_ends_in_a_table_and_a_picture(tmp_path)
     assert f'--run_flags="{SMALL}" (asked: "--steps=50")' in error_of(done)
 
 
-def test_a_run_that_fails_is_recorded_and_stops_nobody(tmp_path):
+def test_a_run_that_fails_is_recorded_and_does_not_stop_the_others(tmp_path):
     (tmp_path / "dln_none_lr1e-05_seed0").mkdir(parents=True)
     (tmp_path / "dln_none_lr1e-05_seed0" / "other").touch()
     done = _sweep(tmp_path, "--norms=none,bn", "--learning_rates=1e-5")
@@ -51,12 +51,14 @@ def test_a_run_that_fails_is_recorded_and_stops_nobody(tmp_path):
 
 
 def test_mistakes_end_in_one_line(tmp_path):
-    for flag, words in {
-        "--norms=none,layer": "--norms=none,layer; pass none, bn",
+    words = {
+        "--norms=none,layer": "--norms=none,layer; pass some of none, bn",
         "--learning_rates=0.1,fast": "--learning_rates has 'fast'; pass positive",
         "--learning_rates=-1": "--learning_rates has '-1'",
         "--run_flags=--seed=3": "--run_flags has --seed=3, which the sweep sets",
-    }.items():
-        done = run_app("sweep", f"--output={tmp_path}/no", flag)
-        assert words in error_of(done)
-        assert not (tmp_path / "no").exists()
+    }
+    output = f"--output={tmp_path}/no"
+    done = run_many("sweep", *((output, flag) for flag in words))
+    for one, expected in zip(done, words.values(), strict=True):
+        assert expected in error_of(one)
+    assert not (tmp_path / "no").exists()

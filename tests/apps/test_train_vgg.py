@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_bnsmooth.records import json_lines
-from tests.apps.run_app import command, error_of, run_app
+from tests.apps.run_app import command, error_of, run_app, run_many
 
 SMALL = ("--dataset=digits", "--depth=11", "--width=2", "--metrics_every=10")
 
@@ -31,7 +31,7 @@ def test_a_run_leaves_records_model_and_picture(tmp_path):
 
     again = run_app("train_vgg", *arguments)
     assert again.returncode == 0
-    assert "is finished already" in again.stdout
+    assert "is already finished" in again.stdout
     other = run_app("train_vgg", *arguments, "--norm=bn")
     assert "--norm=l1 (asked: bn)" in error_of(other)
 
@@ -70,26 +70,30 @@ def wait_for_rows(path, process):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--batch_size=1438",), "batch_size must be from 1 to the 1437"),
-        (("--dataset=nowhere.npz",), "nowhere.npz cannot be read"),
-        (("--learning_rate=1e20", "--steps=20"), "Training diverged: the loss is"),
-    ],
-)
-def test_mistakes_end_in_one_line(tmp_path, arguments, message):
-    workdir = tmp_path / "run"
-    done = run_app("train_vgg", *SMALL, *arguments, f"--workdir={workdir}")
-    assert message in error_of(done)
+def test_mistakes_end_in_one_line(tmp_path):
+    messages = {
+        ("--batch_size=1438",): "batch_size must be from 1 to the 1437",
+        ("--dataset=nowhere.npz",): "nowhere.npz cannot be read",
+        ("--learning_rate=0", "--probe_every=5"): "received --learning_rate=0.0",
+        ("--learning_rate=1e20", "--steps=20"): "Training diverged: the loss is",
+    }
+    runs = [
+        (*SMALL, *arguments, f"--workdir={tmp_path}/{number}")
+        for number, arguments in enumerate(messages)
+    ]
+    done = run_many("train_vgg", *runs)
+    for one, message in zip(done, messages.values(), strict=True):
+        assert message in error_of(one)
 
 
-@pytest.mark.parametrize("flag", ["--norm=l3", "--steps=-5", "--depth=12"])
-def test_a_wrong_flag_is_named(flag):
-    done = run_app("train_vgg", flag)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert flag.lstrip("-").split("=")[0] in done.stderr
+def test_a_wrong_flag_is_named():
+    wrong = ["--norm=l3", "--steps=-5", "--depth=12"]
+    for flag, done in zip(
+        wrong, run_many("train_vgg", *([flag] for flag in wrong)), strict=True
+    ):
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert flag.lstrip("-").split("=")[0] in done.stderr
 
 
 def test_a_workdir_that_cannot_be_made_is_named(tmp_path):
@@ -98,7 +102,7 @@ def test_a_workdir_that_cannot_be_made_is_named(tmp_path):
     assert f"{tmp_path}/file/run: Not a directory" in error_of(done)
 
 
-def test_a_full_disk_ends_in_one_line_and_the_run_goes_on_later(tmp_path):
+def test_a_full_disk_ends_in_one_line_and_the_run_can_be_resumed(tmp_path):
     arguments = (
         *SMALL,
         "--steps=40",

@@ -3,11 +3,12 @@ import itertools
 import numpy as np
 import pytest
 
-from apps.data import Batches
+from apps.data.batches import Batches, crop_and_flip
+from apps.errors import UserError
 
 
 def numbered_images(count=23):
-    """Images whose every pixel is the image's own number, which is its label too."""
+    """Images filled with their own number, which is also their label."""
     labels = np.arange(count)
     return np.broadcast_to(labels[:, None, None, None], (count, 4, 4, 1)), labels
 
@@ -65,5 +66,26 @@ def test_augmentation_keeps_order_and_labels():
 @pytest.mark.parametrize("batch_size", [0, 24])
 def test_a_batch_larger_than_the_data_is_refused(batch_size):
     x, y = numbered_images()
-    with pytest.raises(ValueError, match=rf"batch_size .* 23 .* {batch_size}"):
+    with pytest.raises(UserError, match=rf"batch_size .* 23 .* {batch_size}"):
         Batches(x, y, batch_size, seed=0)
+
+
+def test_every_image_is_one_of_the_possible_crops_and_mirrors():
+    rng = np.random.default_rng(0)
+    images = rng.integers(1, 255, (200, 6, 5, 3), dtype="uint8")
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    seen = set()
+    for i, result in enumerate(crop_and_flip(images, rng, padding=2)):
+        found = [
+            (top, left, flip)
+            for top in range(5)
+            for left in range(5)
+            for flip in (1, -1)
+            if np.array_equal(
+                result, padded[i, top : top + 6, left : left + 5][:, ::flip]
+            )
+        ]
+        assert len(found) == 1
+        seen.add(found[0])
+    # 50 possibilities; that any one of them is missed 200 times has chance 0.02.
+    assert len(seen) > 40

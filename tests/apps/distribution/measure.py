@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from apps.training import processes, strategy
-from apps.training.precision import set_precision
+from apps.training.environment import set_precision
 from keras_bnsmooth import keras_model, models, probes
 from keras_bnsmooth.models.norms import normalize
 

@@ -9,7 +9,7 @@ import pytest
 
 from keras_bnsmooth.records import json_lines
 from tests.apps.distribution.processes import finish, started
-from tests.apps.run_app import command, error_of, run_app
+from tests.apps.run_app import command, error_of, run_app, run_many
 
 DLN = ("--depth=3", "--samples=40", "--metrics_every=10", "--checkpoint_every=10")
 VGG = ("--dataset=digits", "--depth=11", "--width=4", "--batch_size=32")
@@ -62,21 +62,21 @@ def test_mirrored(tmp_path):
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--strategy=multi_worker_mirrored"], "KERAS_BACKEND=jax"),
-        (["--strategy=data_parallel"], "needs KERAS_BACKEND=jax"),
-        (["--strategy=mirrored", "--xla=on"], "--xla=on does not go with"),
+def test_mistakes_end_in_a_line(tmp_path):
+    messages = {
+        ("--strategy=multi_worker_mirrored",): "KERAS_BACKEND=jax",
+        ("--strategy=data_parallel",): "needs KERAS_BACKEND=jax",
+        ("--strategy=mirrored", "--xla=on"): "--xla=on cannot be combined with",
         (
-            ["--strategy=mirrored", "--logical_cpus=2", "--samples=41"],
-            "2 devices cannot share 41 samples evenly",
-        ),
-    ],
-)
-def test_mistakes_end_in_a_line(arguments, message, tmp_path):
-    done = run_app("train_dln", *DLN, *arguments, f"--workdir={tmp_path / 'run'}")
-    assert message in error_of(done)
+            "--strategy=mirrored",
+            "--logical_cpus=2",
+            "--samples=41",
+        ): "2 devices cannot share 41 samples evenly",
+    }
+    workdir = f"--workdir={tmp_path / 'run'}"
+    done = run_many("train_dln", *((*DLN, *flags, workdir) for flags in messages))
+    for one, message in zip(done, messages.values(), strict=True):
+        assert message in error_of(one)
 
 
 def two_processes(run, steps):

@@ -5,8 +5,7 @@ import textwrap
 import time
 from pathlib import Path
 
-from apps.engines.jobs import Job, Outcome
-from apps.engines.local import run_jobs
+from apps.engines.local import Job, Outcome, run_jobs
 
 
 def _job(name, code):
@@ -28,7 +27,7 @@ def test_jobs_run_in_order_and_show_progress_over_all(capfd):
     assert lines[-1].startswith("[2 of 2 runs, 100%")
 
 
-def test_a_failure_stops_nobody_and_its_last_line_is_kept():
+def test_a_failure_does_not_stop_the_others_and_its_last_line_is_kept():
     jobs = [
         _job("bad", "import sys; print('why', file=sys.stderr); sys.exit(1)"),
         _job("silent", "import os; os._exit(3)"),
@@ -36,7 +35,7 @@ def test_a_failure_stops_nobody_and_its_last_line_is_kept():
     ]
     outcome = run_jobs(jobs, at_once=2)
     assert outcome.left == []
-    assert outcome.failed == {"bad": "why", "silent": "exit code 3, without a word"}
+    assert outcome.failed == {"bad": "why", "silent": "exit code 3 without output"}
 
 
 def test_two_jobs_run_at_the_same_time(tmp_path):
@@ -62,8 +61,7 @@ def test_an_interruption_ends_the_jobs(tmp_path):
     )
     caller = f"""
     import signal
-    from apps.engines.jobs import Job
-    from apps.engines.local import run_jobs
+    from apps.engines.local import Job, run_jobs
     # A shell in the background starts programs that ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     run_jobs([Job("a", ["-c", {job + "; time.sleep(600)"!r}], 1)] * 3)

@@ -1,13 +1,15 @@
-"""Runs of a small noisy network, stopped and gone on with in every way."""
+"""Runs of a small noisy network, stopped and resumed in every way."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
 from apps.data import Batches
-from apps.training.errors import DivergedError, RunError
+from apps.errors import DivergedError, UserError
+from apps.training.metrics import Metrics
 from apps.training.run_directory import RunDirectory
 from apps.training.train import train
 from keras_bnsmooth.layers import NoisyBatchNormalization
@@ -41,12 +43,16 @@ def build(learning_rate=0.05):
     return model
 
 
+def steps_of(path):
+    return int(keras.models.load_model(path / "model.keras").optimizer.iterations)
+
+
 class KilledError(Exception):
     pass
 
 
 class KillAt(keras.callbacks.Callback):
-    """Ends a run without a word at a batch or at the end of an epoch."""
+    """Ends a run abruptly at a batch or at the end of an epoch."""
 
     def __init__(self, step=None, epoch=None):
         super().__init__()
@@ -161,15 +167,26 @@ def test_a_run_killed_twice_ends_the_same(tmp_path, uninterrupted):
 
 def test_a_finished_run_is_not_run_again(uninterrupted):
     before = (uninterrupted / "metrics.jsonl").read_bytes()
-    model, result = run(uninterrupted, kill=KillAt(step=1))
-    assert int(model.optimizer.iterations) == 24
+    result = run(uninterrupted, kill=KillAt(step=1))
     assert result["steps"] == 24
     assert (uninterrupted / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_finished_run_can_be_opened_without_its_model(tmp_path):
+    result = run(tmp_path / "run", steps=4)
+    (tmp_path / "run" / "model.keras").unlink()
+    assert run(tmp_path / "run", steps=4) == result
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    RunDirectory(tmp_path / "run", CONFIG).finish({"steps": 4})
+    with pytest.raises(UserError, match=r"result\.json has no entry 'status'"):
+        run(tmp_path / "run", steps=4)
+
+
 def test_steps_that_the_rows_do_not_divide_are_all_made(tmp_path, uninterrupted):
-    model, _ = run(tmp_path / "run", steps=10)
-    assert int(model.optimizer.iterations) == 10
+    run(tmp_path / "run", steps=10)
+    assert steps_of(tmp_path / "run") == 10
     rows = json_lines.read(tmp_path / "run" / "metrics.jsonl")
     assert [row["step"] for row in rows] == [4, 8, 10]
     expected = json_lines.read(uninterrupted / "metrics.jsonl")
@@ -179,12 +196,14 @@ def test_steps_that_the_rows_do_not_divide_are_all_made(tmp_path, uninterrupted)
 def test_a_run_killed_after_its_last_checkpoint_makes_no_step_twice(tmp_path):
     """The last interval, of 2 steps, ends in a checkpoint."""
     path = tmp_path / "run"
-    expected, _ = run(path, steps=10, checkpoint_every=10)
+    run(path, steps=10, checkpoint_every=10)
+    expected = keras.models.load_model(path / "model.keras")
     metrics = (path / "metrics.jsonl").read_bytes()
     # As if it had been killed before these were written.
     (path / "model.keras").unlink()
     (path / "result.json").unlink()
-    model, _ = run(path, steps=10, checkpoint_every=10)
+    run(path, steps=10, checkpoint_every=10)
+    model = keras.models.load_model(path / "model.keras")
     assert int(model.optimizer.iterations) == 10
     for w, v in zip(model.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(w, v)
@@ -211,7 +230,7 @@ def test_a_diverging_run_keeps_its_metrics_and_says_so(tmp_path):
     assert [row["step"] for row in rows] == [4, 8]
     assert not np.isfinite(rows[-1]["loss"])
     assert json.loads((path / "result.json").read_text())["status"] == "diverged"
-    with pytest.raises(RunError, match="Lower the learning rate"):
+    with pytest.raises(UserError, match="Lower the learning rate"):
         run(path)
 
 
@@ -220,5 +239,18 @@ def test_an_unreadable_checkpoint_says_what_to_do(tmp_path):
     with pytest.raises(KilledError):
         run(path, kill=KillAt(step=10))
     (path / "checkpoint.npz").write_bytes(b"cut off")
-    with pytest.raises(RunError, match=r"checkpoint\.npz cannot be read .* Delete it"):
+    with pytest.raises(UserError, match=r"checkpoint\.npz cannot be read .* delete it"):
         run(path)
+
+
+def test_only_the_prefix_of_test_metrics_is_renamed(tmp_path):
+    directory = RunDirectory(tmp_path / "run", CONFIG)
+    metrics = Metrics(directory)
+    metrics.set_model(SimpleNamespace(optimizer=SimpleNamespace(iterations=4)))
+    metrics.on_epoch_end(
+        0, {"loss": 1.0, "interval_error": 2.0, "val_interval_error": 3.0}
+    )
+    metrics.close()
+    assert json_lines.read(directory.metrics) == [
+        {"step": 4, "loss": 1.0, "interval_error": 2.0, "test_interval_error": 3.0}
+    ]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from apps.data import linear_teacher
-from apps.training.full_batch import compile_full_batch
+from apps.training.compilation import compile_full_batch
 from keras_bnsmooth.models import NORMS, SquaredError, dln
 
 pytestmark = pytest.mark.tensorflow
@@ -22,7 +22,7 @@ class Boundaries(keras.callbacks.Callback):
 
 
 def losses(norm, full_batch, steps=20):
-    """The mean losses of the executions, the steps at which they begin, and weights."""
+    """Mean losses of the executions, the steps at which they begin, and weights."""
     model = dln(depth=5, dim=4, norm=norm, seed=0)
     model.compile(
         keras.optimizers.SGD(1e-5),
@@ -53,7 +53,7 @@ def test_it_trains_as_fit_does(norm):
         np.testing.assert_allclose(w, v, rtol=1e-3, atol=1e-5)
 
 
-def test_noise_is_drawn_anew_at_every_step():
+def test_every_step_draws_new_noise():
     model = dln(depth=2, dim=4, norm="noisy_bn", seed=0)
     model.compile(
         keras.optimizers.SGD(0.0),

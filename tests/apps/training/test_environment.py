@@ -1,4 +1,4 @@
-"""Each in a process of its own, since the precision is that of the whole process."""
+"""Precision, in separate processes, since it applies to the whole process."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 SQUARE_ROOT = """
 import keras, numpy as np
-from apps.training.precision import set_precision
+from apps.training.environment import set_precision
 set_precision("float64")
 layer = keras.layers.Dense(1, kernel_initializer=lambda *a, **k: np.full((1, 1), 2**.5))
 print(float(layer(np.full((1, 1), 2**0.5))[0, 0]) - 2)
@@ -33,6 +33,6 @@ def test_double_precision_is_refused_on_torch():
     )
     assert done.returncode == 1
     assert done.stderr == (
-        "Error: float64 is not to be had on torch, where Keras rounds to float32; set "
-        "KERAS_BACKEND to tensorflow or jax, or take float32.\n"
+        "Error: float64 is not supported on the torch backend, where Keras rounds to "
+        "float32; set KERAS_BACKEND to tensorflow or jax, or pass --dtype=float32.\n"
     )
