@@ -1,11 +1,62 @@
-"""The table of theorems for the report, from what `check_theorems` left."""
+"""The theorems' page and tables, from the JSON files of `check_theorems`."""
 
 import json
+import math
 from pathlib import Path
+
+import jinja2
+
+RANDOM_PROBLEMS = "theorems.json"
+NETWORK = "network_"
+
+# Columns of the tables: how each is formatted from a row of the JSON file.
+_COLUMNS = {
+    "forms": {
+        "statement": "{statement}",
+        "form": "{form}",
+        "relation": "{relation}",
+        "instances": "{instances:,}",
+        "satisfying": "{satisfying:,}",
+        "failing": "{failures:,}",
+        "violation": "{largest_violation:.1e}",
+        "failing otherwise": "{failures_without_assumptions:,}",
+        "verdict": "{verdict}{seed}",
+    },
+    "conditions": {
+        "statement": "{statement}",
+        "form": "{form}",
+        "problems that meet each condition": "{conditions}",
+    },
+    "counterexamples": {
+        "statement": "{name}",
+        "form": "{form}",
+        "instance": "{instance}",
+        "left": "{left:.4g}",
+        "right": "{right:.4g}",
+    },
+    "layers": {
+        "layer": "{layer}",
+        "units": "{units}",
+        "m": "{m}",
+        "median sigma": "{sigma_median:.3g}",
+        "scale": "{scale:.3g}",
+        "mean share": "{mean_share:.2%}",
+        "inner share": "{inner_share:.2%}",
+        "1/m": "{noise_share:.2%}",
+        "all": "{smoothing:.3g}",
+        "balance": "{balance:+.1e}",
+        "<y_hat, g> >= 0": "{inner_product_nonnegative}/{units}",
+        "|v| <= |g|": "{v_shorter_than_g}/{units}",
+        "g'Hg, v'Hv >= 0": "{curvature_nonnegative}/{curvature_units}",
+        "order kept": "{order_preserved}/{curvature_units}",
+        "4.2 second part": "{second_part_holds}/{curvature_units}",
+        "more predictive": "{more_predictive}/{curvature_units}",
+    },
+}
 
 
 def read_theorems(folder):
-    """Returns what `check_theorems` found, or None where it left nothing.
+    """Returns the results of `check_theorems` on random problems, None without any.
 
     Args:
         folder: The folder with `theorems.json`.
@@ -13,9 +64,98 @@ def read_theorems(folder):
     Raises:
         ValueError: The file is damaged.
     """
-    path = Path(folder) / "theorems.json"
-    if not path.exists():
-        return None
+    path = Path(folder) / RANDOM_PROBLEMS
+    return _read(path) if path.exists() else None
+
+
+def write_page(folder):
+    """Writes README.md into a folder, from all JSON files there; returns its path.
+
+    Raises:
+        ValueError: A file is damaged.
+    """
+    folder = Path(folder)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("apps.report", "."),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    networks = [_read(path) for path in sorted(folder.glob(f"{NETWORK}*.json"))]
+    pictures = sorted(path.stem for path in folder.glob("*.png"))
+    text = environment.get_template("theorems.md").render(
+        theorems=read_theorems(folder),
+        networks=[found | _totals(found) for found in networks],
+        pictures=[stem for stem in pictures if not stem.startswith(NETWORK)],
+        table=_markdown_table,
+    )
+    path = folder / "README.md"
+    path.write_text(text + "\n")
+    return path
+
+
+def text_table(kind, rows):
+    """Returns a table for a terminal.
+
+    Args:
+        kind: `"forms"` for results on random problems, `"layers"` for those on the
+            layers of a network.
+        rows: List of rows of the JSON file.
+    """
+    cells = _cells(kind, rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (map(str.ljust, line, widths) for line in cells)
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def _markdown_table(kind, rows):
+    header, *cells = _cells(kind, rows)
+    lines = [header, ["---"] * len(header), *cells]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+        for line in lines
+    )
+
+
+def _cells(kind, rows):
+    """Returns the header and the cells of all rows."""
+    columns = _COLUMNS[kind]
+    return [list(columns)] + [
+        [template.format(**_with_words(row)) for template in columns.values()]
+        for row in rows
+    ]
+
+
+def _with_words(row):
+    """Returns a row with what its columns need in addition."""
+    seed = row.get("counterexample_seed")
+    conditions = row.get("assumptions", {}).items()
+    # What differs from 0 by rounding alone is shown as 0.
+    sides = {k: 0.0 for k in ("left", "right") if abs(row.get(k, 1.0)) < 1e-12}
+    return {
+        **row,
+        **sides,
+        "seed": "" if seed is None else f", seed {seed}",
+        "conditions": "; ".join(f"{name}: {met:,}" for name, met in conditions),
+        "noise_share": 1 / row.get("m", 1),
+    }
+
+
+def _totals(found):
+    """Returns the numbers over all layers of a network."""
+    layers, logs = found["layers"], found["log_smoothing"]
+    total = sum(logs.values())
+    return {
+        "violations": [
+            max(row[f"theorem_4_{part}_violation"] for row in layers) for part in (1, 2)
+        ],
+        "factor": math.exp(total / len(layers)),
+        # "+ 0" turns -0 into 0.
+        "percents": {key: round(100 * log / total) + 0 for key, log in logs.items()},
+    }
+
+
+def _read(path):
     try:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:

@@ -7,7 +7,8 @@
     statement = theorem_4_1.equality(problem)
     statement.left, statement.right, statement.holds
 
-Section 4.1's setup is `Problem`; a `Statement` has the two sides and the assumptions.
+A `Problem` is the setup of Section 4.1; a `Layer` adds the weights before it. A
+`Statement` holds both sides of a claim and its assumptions.
 """
 
 import keras
@@ -19,8 +20,7 @@ if keras.backend.backend() != "tensorflow":
     )
 
 from apps.theory import (
-    fact_c_1,
-    fact_c_2,
+    facts,
     lemma_4_5,
     observation_4_3,
     theorem_4_1,
@@ -28,17 +28,18 @@ from apps.theory import (
     theorem_4_4,
     theorem_c_1,
 )
+from apps.theory.layer import Layer
 from apps.theory.problem import MeasuredUnit, Problem, Unit
 from apps.theory.statement import TOLERANCE, Statement
 
 __all__ = [
     "TOLERANCE",
+    "Layer",
     "MeasuredUnit",
     "Problem",
     "Statement",
     "Unit",
-    "fact_c_1",
-    "fact_c_2",
+    "facts",
     "lemma_4_5",
     "observation_4_3",
     "theorem_4_1",

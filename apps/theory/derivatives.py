@@ -1,21 +1,14 @@
 """Derivatives of a function of arrays, for a batch of independent instances.
 
-The theory of the paper differentiates a loss with respect to the outputs of one
-unit. Here ``f`` maps an array ``[n, m]`` (n instances of m numbers) to ``[n]``
-values, value i depending on row i alone, or to one scalar; the derivatives come
-back as float64 NumPy arrays.
+The paper's theory differentiates a loss with respect to the outputs of one unit.
+``f`` maps an array ``[n, m]`` (n instances of m numbers) to ``[n]`` values, value i
+depending on row i alone, or to one scalar. All derivatives are returned as float64
+NumPy arrays.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 
-import keras
 import numpy as np
-
-if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        "apps.theory differentiates on TensorFlow only; KERAS_BACKEND is "
-        f"{keras.backend.backend()!r}: set it to 'tensorflow'."
-    )
 import tensorflow as tf
 
 Function = Callable[[tf.Tensor], tf.Tensor]
@@ -23,20 +16,13 @@ Function = Callable[[tf.Tensor], tf.Tensor]
 
 def gradient(f: Function, y) -> np.ndarray:
     """Gradient of f at y, row by row: ``[n, m]`` for y ``[n, m]``."""
-    y = _tensor(y)
-    with tf.GradientTape() as tape:
-        tape.watch(y)
-        values = f(y)
-    return _gradient(tape, values, y).numpy()
+    return _slope(f, _tensor(y)).numpy()
 
 
 def gradients(f: Callable, points: list) -> list[np.ndarray]:
-    """Gradients of the scalar f(points) with respect to each of a list of arrays."""
-    points = [_tensor(point) for point in points]
-    with tf.GradientTape() as tape:
-        tape.watch(points)
-        value = f(points)
-    return [slope.numpy() for slope in _gradient(tape, value, points)]
+    """Gradients of f(points) with respect to each of a list of arrays."""
+    slopes = _slope(f, [_tensor(point) for point in points])
+    return [slope.numpy() for slope in slopes]
 
 
 def jacobian(f: Function, y) -> np.ndarray:
@@ -45,19 +31,12 @@ def jacobian(f: Function, y) -> np.ndarray:
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(y)
         columns = tf.unstack(f(y), axis=-1)
-    return _rows(tape, columns, y)
+    return np.stack([_gradient(tape, column, y) for column in columns], axis=-2)
 
 
 def hessian(f: Function, y) -> np.ndarray:
     """Hessian of f at y, row by row: ``[n, m, m]`` for y ``[n, m]``."""
-    y = _tensor(y)
-    with tf.GradientTape(persistent=True) as outer:
-        outer.watch(y)
-        with tf.GradientTape() as inner:
-            inner.watch(y)
-            values = f(y)
-        columns = tf.unstack(_gradient(inner, values, y), axis=-1)
-    return _rows(outer, columns, y)
+    return jacobian(lambda u: _slope(f, u), y)
 
 
 def hessian_vector_product(f: Function, y, v) -> np.ndarray:
@@ -70,20 +49,21 @@ def hessian_vector_products(f: Function, y, vectors: Iterable) -> Iterator[np.nd
     y = _tensor(y)
     with tf.GradientTape(persistent=True) as outer:
         outer.watch(y)
-        with tf.GradientTape() as inner:
-            inner.watch(y)
-            values = f(y)
-        slope = _gradient(inner, values, y)
+        slope = _slope(f, y)
     for v in vectors:
         yield _gradient(outer, slope, y, _tensor(v)).numpy()
 
 
-def _tensor(array) -> tf.Tensor:
-    return tf.convert_to_tensor(array, dtype=tf.float64)
+def _slope(f: Callable, y):
+    """The gradient of f at y, a tensor or a list of them; differentiable."""
+    with tf.GradientTape() as tape:
+        tape.watch(y)
+        values = f(y)
+    return _gradient(tape, values, y)
 
 
 def _gradient(tape, target: tf.Tensor, y, weights=None):
-    """A function that does not depend on y has the gradient zero, not None."""
+    # The gradient of a function that does not depend on y is zero, not None.
     return tape.gradient(
         target,
         y,
@@ -92,5 +72,5 @@ def _gradient(tape, target: tf.Tensor, y, weights=None):
     )
 
 
-def _rows(tape: tf.GradientTape, columns: list[tf.Tensor], y: tf.Tensor) -> np.ndarray:
-    return np.stack([_gradient(tape, column, y) for column in columns], axis=-2)
+def _tensor(array) -> tf.Tensor:
+    return tf.convert_to_tensor(array, dtype=tf.float64)

@@ -1,16 +1,17 @@
-"""Random problems: instance i is drawn from the seed i alone."""
+"""Random problems: instance i depends on the seed i alone."""
 
+import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from apps.theory.layer import Layer
+from apps.theory.lemma_4_5 import Regression
 from apps.theory.losses import Quadratic, Ridges, SoftmaxCrossEntropy
 from apps.theory.problem import Problem
-from apps.theory.regression import Regression
 
 BATCH_SIZES = (3, 4, 8, 16, 32, 64)
-LOSSES = ("quadratic", "softmax of a ReLU layer", "softmax of a tanh layer", "ridges")
 HIDDEN_UNITS, CLASSES, WAVES, FEATURES = 3, 4, 4, 4
 
 
@@ -18,21 +19,17 @@ class Instances(NamedTuple):
     """Problems of one batch size and one kind of loss, and their layers.
 
     Attributes:
-        seeds: one per instance; `draw([seed])` gives that instance again.
-        problem: the unit's outputs, the loss, gamma, beta.
-        direction: of the unit's weights W_.j, ``[n, d]``.
-        bound: lambda, the bound on the norm of the layer's inputs.
-        contraction: a random ``[m, d]`` matrix of norm at most 1.
-        regression: a least-squares problem of the same batch size, d = 2.
-        start: an initialization W_0 of its weights, ``[n, 2]``.
-        optima: three more points ``[n, 3, 2]``.
+        seeds: One per instance; `draw_instances([seed])` gives that instance again.
+        problem: The unit's outputs, the loss, gamma, beta.
+        layer: The layer before the unit, d = 4.
+        regression: A least-squares problem of the same batch size, d = 2.
+        start: An initialization W_0 of its weights, ``[n, 2]``.
+        optima: Three more points ``[n, 3, 2]``.
     """
 
     seeds: np.ndarray
     problem: Problem
-    direction: np.ndarray
-    bound: np.ndarray
-    contraction: np.ndarray
+    layer: Layer
     regression: Regression
     start: np.ndarray
     optima: np.ndarray
@@ -44,33 +41,34 @@ def draw_groups(seeds) -> Iterator[Instances]:
     for seed in seeds:
         groups.setdefault(seed % (len(BATCH_SIZES) * len(LOSSES)), []).append(seed)
     for _, members in sorted(groups.items()):
-        yield draw(members)
+        yield draw_instances(members)
 
 
-def draw(seeds: list[int]) -> Instances:
-    """Draws the instances of these seeds, of which the batch size and loss agree."""
+def draw_instances(seeds: list[int]) -> Instances:
+    """Draws the instances of these seeds.
+
+    Raises:
+        ValueError: The seeds differ in batch size or loss.
+    """
     kinds = {batch_size_and_loss(seed) for seed in seeds}
     if len(kinds) != 1:
         raise ValueError(f"The seeds must share one batch size and loss, not {kinds}.")
     ((m, loss),) = kinds
-    draws = [_draw_one(seed, m, loss) for seed in seeds]
-    arrays = {key: np.stack([one[key] for one in draws]) for key in draws[0]}
-    parameters = {
-        key.removeprefix("loss_"): value
-        for key, value in arrays.items()
-        if key.startswith("loss_")
-    }
+    make_loss, draw_parameters = _KINDS[loss]
+    drawn = [_draw_one(seed, m, draw_parameters) for seed in seeds]
+    arrays, parameters = (
+        {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+        for parts in zip(*drawn, strict=True)
+    )
+    problem = Problem(
+        loss=make_loss(**parameters),
+        **{name: arrays[name] for name in ("y", "gamma", "beta")},
+    )
+    layer = (arrays[name] for name in ("bound", "direction", "contraction"))
     return Instances(
         seeds=np.asarray(seeds),
-        problem=Problem(
-            loss=_LOSS_CLASSES[loss](**parameters),
-            y=arrays["y"],
-            gamma=arrays["gamma"],
-            beta=arrays["beta"],
-        ),
-        direction=arrays["direction"],
-        bound=arrays["bound"],
-        contraction=arrays["contraction"],
+        problem=problem,
+        layer=Layer(problem, *layer),
         regression=Regression(arrays["X"], arrays["t"]),
         start=arrays["start"],
         optima=arrays["optima"],
@@ -78,13 +76,13 @@ def draw(seeds: list[int]) -> Instances:
 
 
 def batch_size_and_loss(seed: int) -> tuple[int, str]:
-    """The batch size and the kind of loss that a seed stands for."""
+    """Returns the batch size and the kind of loss that a seed selects."""
     loss, size = divmod(seed % (len(BATCH_SIZES) * len(LOSSES)), len(BATCH_SIZES))
     return BATCH_SIZES[size], LOSSES[loss]
 
 
-def _draw_one(seed: int, m: int, loss: str) -> dict[str, np.ndarray]:
-    """One instance: sigma, gamma and the loss over orders of magnitude."""
+def _draw_one(seed, m, draw_parameters) -> tuple[dict, dict]:
+    """Draws one instance and its loss's parameters, over orders of magnitude."""
     rng = np.random.default_rng(seed)
     scale = 10 ** rng.uniform(-2, 2)
     gamma = 10 ** rng.uniform(-1, 1) * (-1 if rng.uniform() < 0.1 else 1)
@@ -93,7 +91,7 @@ def _draw_one(seed: int, m: int, loss: str) -> dict[str, np.ndarray]:
     y_hat = (y_hat - y_hat.mean()) / y_hat.std()
     contraction = rng.normal(size=(m, FEATURES))
     contraction *= rng.uniform() / np.linalg.norm(contraction, ord=2)
-    return {
+    instance = {
         "y": scale * (3 * rng.normal() + y_hat),
         "gamma": gamma,
         "beta": beta,
@@ -104,11 +102,8 @@ def _draw_one(seed: int, m: int, loss: str) -> dict[str, np.ndarray]:
         "t": rng.normal(size=m) + rng.normal(),
         "start": rng.normal(size=2),
         "optima": rng.normal(size=(3, 2)),
-        **{
-            f"loss_{key}": value
-            for key, value in _PARAMETERS[loss](rng, m, abs(gamma), beta).items()
-        },
     }
+    return instance, draw_parameters(rng, m, abs(gamma), beta)
 
 
 def _quadratic(rng, m, gamma, beta) -> dict[str, np.ndarray]:
@@ -137,15 +132,14 @@ def _ridges(rng, m, gamma, beta) -> dict[str, np.ndarray]:
     }
 
 
-def _relu_softmax(**parameters):
-    return SoftmaxCrossEntropy(**parameters, activation="relu")
-
-
-def _tanh_softmax(**parameters):
-    return SoftmaxCrossEntropy(**parameters, activation="tanh")
-
-
-_PARAMETERS = dict(zip(LOSSES, (_quadratic, _softmax, _softmax, _ridges), strict=True))
-_LOSS_CLASSES = dict(
-    zip(LOSSES, (Quadratic, _relu_softmax, _tanh_softmax, Ridges), strict=True)
-)
+# Each loss and its random parameters.
+_KINDS = {
+    "quadratic": (Quadratic, _quadratic),
+    "softmax of a ReLU layer": (SoftmaxCrossEntropy, _softmax),
+    "softmax of a tanh layer": (
+        functools.partial(SoftmaxCrossEntropy, activation="tanh"),
+        _softmax,
+    ),
+    "ridges": (Ridges, _ridges),
+}
+LOSSES = tuple(_KINDS)

@@ -1,7 +1,7 @@
 """Losses of one unit's outputs u over a batch of m, for n instances at a time.
 
-Each is a function of `keras.ops` from ``[n, m]`` to ``[n]``; its parameters carry
-the leading axis n, so that every instance has a loss of its own.
+Each is a function of `keras.ops` from ``[n, m]`` to ``[n]``; its parameters have the
+leading axis n, so that every instance has its own loss.
 """
 
 import dataclasses
@@ -26,11 +26,11 @@ class Quadratic:
 
 @dataclasses.dataclass(frozen=True)
 class SoftmaxCrossEntropy:
-    """Softmax cross-entropy of a classifier whose further layers take the unit.
+    """Softmax cross-entropy of the classifier that follows the unit.
 
-    Sample b with the output u_b of our unit: the next layer has K hidden units
-    ``h = activation(a u_b + c_b)``, where ``c_b`` is what the other units send to
-    them, and the C logits are ``h V``. The loss is ``scale`` times the mean over b of
+    For sample b, whose output of the unit is u_b, the next layer has K hidden units
+    ``h = activation(a u_b + c_b)``, where ``c_b`` is the contribution of the other
+    units, and the C logits are ``h V``. The loss is ``scale`` times the mean over b of
     the cross-entropy. Shapes: a ``[n, K]``, c ``[n, m, K]``, V ``[n, K, C]``, labels
     one-hot ``[n, m, C]``, scale ``[n]``.
     """
@@ -55,7 +55,7 @@ class SoftmaxCrossEntropy:
 class Ridges:
     """L(u) = sum_k a_k sin(c_k^T u + p_k) + q log(1 + |u - t|^2): not convex.
 
-    Smooth, and it couples all samples of the batch. Shapes: a and p ``[n, K]``,
+    Smooth; couples all samples of the batch. Shapes: a and p ``[n, K]``,
     c ``[n, K, m]``, q ``[n]``, t ``[n, m]``.
     """
 

@@ -8,8 +8,22 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from apps.theory import derivatives as autodiff
-from apps.theory.batch_norm import Statistics, batch_norm, statistics
+from apps.theory import derivatives
+from apps.theory.linear_algebra import dot, quadratic_form, squared_norm
+
+
+def batch_norm(y, gamma, beta, epsilon=0.0):
+    r"""Computes z = gamma * y_hat + beta, differentiable (Section 4.1).
+
+    ``y_hat = (y - mu) / sigma``, ``mu = mean(y)``,
+    ``sigma = sqrt(mean((y - mu)^2) + epsilon)``, over the last axis of y ``[n, m]``;
+    gamma and beta are ``[n]``. epsilon is 0 in the paper and 1e-3 in Keras. This is
+    the plain composition: no formula for a derivative is used.
+    """
+    centred = y - ops.mean(y, axis=-1, keepdims=True)
+    variance = ops.mean(centred * centred, axis=-1, keepdims=True)
+    y_hat = centred / ops.sqrt(variance + epsilon)
+    return gamma[:, None] * y_hat + beta[:, None]
 
 
 class Eigen(NamedTuple):
@@ -21,13 +35,18 @@ class Eigen(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """n instances of the outputs of a unit over a batch, and their normalization.
+    """Outputs of n units over a batch of m, and their normalization.
+
+    Subclasses have the gradients g = dL/dz and bn_gradient = dL_hat/dy ``[n, m]``.
 
     Attributes:
-        y: outputs over a batch of m, ``[n, m]`` (or ``[m]``, n = 1).
+        y: Outputs ``[n, m]`` (or ``[m]``, n = 1).
         gamma: ``[n]`` (or one number for all).
         beta: ``[n]`` (or one number for all).
-        epsilon: added to the variance; 0 in the paper.
+        epsilon: Added to the variance; 0 in the paper.
+
+    Raises:
+        ValueError: y is not ``[m]`` or ``[n, m]``, or is constant over the batch.
     """
 
     y: np.ndarray
@@ -54,19 +73,24 @@ class Unit:
         return self.y.shape[-1]
 
     @cached_property
-    def statistics(self) -> Statistics:
-        """Mean, sigma_j and y_hat_j."""
-        return statistics(self.y, self.epsilon)
+    def mean(self) -> np.ndarray:
+        """mu_j ``[n]``."""
+        return self.y.mean(axis=-1)
 
-    @property
+    @cached_property
     def sigma(self) -> np.ndarray:
         """sigma_j ``[n]``."""
-        return self.statistics.sigma
+        return np.sqrt(self.y.var(axis=-1) + self.epsilon)
 
-    @property
+    @cached_property
     def y_hat(self) -> np.ndarray:
         """The whitened outputs y_hat_j ``[n, m]``."""
-        return self.statistics.y_hat
+        return (self.y - self.mean[:, None]) / self.sigma[:, None]
+
+    @property
+    def s(self) -> np.ndarray:
+        """|y_hat|^2 / m: 1 in the paper, variance / (variance + epsilon) in Keras."""
+        return squared_norm(self.y_hat) / self.m
 
     @property
     def ratio(self) -> np.ndarray:
@@ -78,10 +102,32 @@ class Unit:
         """Outputs after batch normalization, ``[n, m]``."""
         return self.gamma[:, None] * self.y_hat + self.beta[:, None]
 
+    @property
+    def inner(self) -> np.ndarray:
+        """<g, y_hat> ``[n]``."""
+        return dot(self.g, self.y_hat)
+
+    @property
+    def g_squared(self) -> np.ndarray:
+        """|g|^2 ``[n]``."""
+        return squared_norm(self.g)
+
+    @property
+    def v_squared(self) -> np.ndarray:
+        """|v|^2 ``[n]``, with v = dL_hat/dy."""
+        return squared_norm(self.bn_gradient)
+
+    @property
+    def projected_gradient(self) -> np.ndarray:
+        """Q v: v without its mean and its component along y_hat (v if epsilon = 0)."""
+        v, y_hat = self.bn_gradient, self.y_hat
+        along_y_hat = y_hat * dot(y_hat, v)[:, None] / self.m
+        return v - v.mean(axis=-1, keepdims=True) - along_y_hat
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeasuredUnit(Unit):
-    """Units of a trained network, the derivatives of whose loss were measured.
+    """Units of a trained network whose loss gradients were measured.
 
     Attributes:
         g: dL/dz ``[n, m]``.
@@ -91,20 +137,26 @@ class MeasuredUnit(Unit):
     g: np.ndarray
     bn_gradient: np.ndarray
 
+    def take(self, indices) -> "MeasuredUnit":
+        """Returns the units with these indices."""
+        names = ("y", "gamma", "beta", "g", "bn_gradient")
+        taken = {name: getattr(self, name)[indices] for name in names}
+        return MeasuredUnit(epsilon=self.epsilon, **taken)
+
 
 @dataclasses.dataclass(frozen=True)
 class Problem(Unit):
-    r"""n independent instances of the setup of Section 4.1, with the loss known.
+    r"""n independent instances of the setup of Section 4.1, with a known loss.
 
     The normal network has the loss ``L(y)``, the batch-normalized one
-    ``L_hat(y) = L(z)``, ``z = gamma * y_hat + beta``: the same L. Every derivative
-    below is found by automatic differentiation in float64, those of L_hat through
-    the batch normalization itself, so that the formulas of the paper can be checked
-    against them.
+    ``L_hat(y) = L(z)``, ``z = gamma * y_hat + beta``, with the same L. All derivatives
+    are computed by automatic differentiation in float64, those of L_hat through the
+    batch normalization itself, so that the paper's formulas can be checked against
+    them.
 
     Attributes:
-        loss: L, a function of `keras.ops` from ``[n, m]`` to ``[n]``, value i
-            depending on row i alone.
+        loss: L, a function of `keras.ops` from ``[n, m]`` to ``[n]``; value i depends
+            on row i alone.
 
     Example:
         >>> from keras import ops
@@ -126,27 +178,42 @@ class Problem(Unit):
     @cached_property
     def g(self) -> np.ndarray:
         """g_hat_j of the paper: dL/dz at z = BN(y), ``[n, m]``."""
-        return autodiff.gradient(self.loss, self.z)
+        return derivatives.gradient(self.loss, self.z)
 
     @cached_property
     def H(self) -> np.ndarray:
         """H_jj of the paper: d2L/dz dz at z = BN(y), ``[n, m, m]``."""
-        return autodiff.hessian(self.loss, self.z)
+        return derivatives.hessian(self.loss, self.z)
 
     @cached_property
     def g_normal(self) -> np.ndarray:
         """dL/dy of the normal network at its own outputs y, ``[n, m]``."""
-        return autodiff.gradient(self.loss, self.y)
+        return derivatives.gradient(self.loss, self.y)
 
     @cached_property
     def bn_gradient(self) -> np.ndarray:
-        """dL_hat/dy, through the batch normalization, ``[n, m]``."""
-        return autodiff.gradient(self.bn_loss, self.y)
+        """Gradient v = dL_hat/dy, through the batch normalization, ``[n, m]``."""
+        return derivatives.gradient(self.bn_loss, self.y)
 
     @cached_property
     def bn_hessian(self) -> np.ndarray:
-        """d2L_hat/dy dy, through the batch normalization, ``[n, m, m]``."""
-        return autodiff.hessian(self.bn_loss, self.y)
+        """H_hat = d2L_hat/dy dy, through the batch normalization, ``[n, m, m]``."""
+        return derivatives.hessian(self.bn_loss, self.y)
+
+    @cached_property
+    def along_g(self) -> np.ndarray:
+        """g^T H g ``[n]``."""
+        return quadratic_form(self.H, self.g)
+
+    @cached_property
+    def along_v(self) -> np.ndarray:
+        """v^T H v ``[n]``."""
+        return quadratic_form(self.H, self.bn_gradient)
+
+    @cached_property
+    def bn_along_v(self) -> np.ndarray:
+        """v^T H_hat v ``[n]``."""
+        return quadratic_form(self.bn_hessian, self.bn_gradient)
 
     @cached_property
     def eigen(self) -> Eigen:
@@ -155,5 +222,5 @@ class Problem(Unit):
 
     @cached_property
     def bn_eigen(self) -> Eigen:
-        """Eigenvalues and eigenvectors of d2L_hat/dy dy."""
+        """Eigenvalues and eigenvectors of H_hat."""
         return Eigen(*np.linalg.eigh(self.bn_hessian))

@@ -1,4 +1,4 @@
-"""A copy of a network, in float64, that can be shifted around its normalizations."""
+"""A float64 copy of a network with shifts before and after its normalizations."""
 
 import keras
 import numpy as np
@@ -8,15 +8,15 @@ DTYPE = "float64"
 
 
 class TappedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization z = BN(y + a) + b that keeps y + a.
+    """Batch normalization z = BN(y + a) + b that stores y + a.
 
-    The gradient with respect to the shift a at 0 is that with respect to y, the one
-    with respect to b that with respect to z.
+    The gradient with respect to the shift a at 0 is the gradient with respect to y,
+    and that with respect to b is the gradient with respect to z.
 
     Attributes:
         input_shift: a, or None for 0.
         output_shift: b, or None for 0.
-        seen: the input of the last call, y + a.
+        seen: Input of the last call, y + a.
     """
 
     input_shift = None
@@ -32,12 +32,12 @@ class TappedBatchNormalization(keras.layers.BatchNormalization):
         return outputs if self.output_shift is None else outputs + self.output_shift
 
     def units(self, array) -> np.ndarray:
-        """The array, shaped like the inputs, as one row per channel: ``[C, m]``."""
+        """Reshapes an array like the inputs to one row per channel, ``[C, m]``."""
         channels_first = np.moveaxis(np.asarray(array), self.axis, 0)
         return channels_first.reshape(len(channels_first), -1)
 
     def channels(self, rows: np.ndarray, which: int) -> np.ndarray:
-        """The inverse of `units` for one row, all other channels 0."""
+        """Inverts `units` for one row; all other channels are 0."""
         shape = np.moveaxis(np.empty(self.seen.shape), self.axis, 0).shape
         array = np.zeros(shape)
         array[which] = rows.reshape(shape[1:])
@@ -48,22 +48,24 @@ class TappedNetwork:
     """The loss of a trained network on one batch, in training mode.
 
     Args:
-        model: a functional or sequential `keras.Model`, compiled with its loss. It is
+        model: A functional or sequential `keras.Model`, compiled with its loss. It is
             copied, not changed.
-        x: inputs of the batch.
-        y: targets of the batch.
+        x: Inputs of the batch.
+        y: Targets of the batch.
 
     Attributes:
-        normalizations: the copy's batch normalization layers, in order.
+        normalizations: The copy's batch normalization layers, in order.
 
     Raises:
-        ValueError: the model has no batch normalization layer, no loss, is not made
-            of layers, or does not give the same loss twice.
+        ValueError: The model has no batch normalization layer or no loss, is not
+            made of layers, or is random in training mode.
     """
 
     def __init__(self, model, x, y):
         if model.loss is None:
-            raise ValueError(f"model {model.name} is not compiled with a loss.")
+            raise ValueError(
+                f"model {model.name} is not compiled with a loss; compile it first."
+            )
         self._x, self._y = x, y
         self._network = keras.models.clone_model(
             model, clone_function=_in_float64, recursive=True
@@ -76,15 +78,18 @@ class TappedNetwork:
             if isinstance(layer, TappedBatchNormalization)
         ]
         if not self.normalizations:
-            raise ValueError(f"model {model.name} has no BatchNormalization layer.")
+            raise ValueError(
+                f"model {model.name} has no BatchNormalization layer; the theorems "
+                "need at least one."
+            )
         if float(self.loss({}, {})) != float(self.loss({}, {})):
             raise ValueError(
                 f"model {model.name} is random in training mode: the same batch gave "
-                "two losses. Take out dropout and noise."
+                "two different losses. Remove dropout and noise."
             )
 
     def loss(self, input_shifts: dict, output_shifts: dict):
-        """The loss with layers shifted: ``{layer's number: array}``, differentiable."""
+        """Computes the loss with shifts ``{layer's index: array}``, differentiable."""
         for i, layer in enumerate(self.normalizations):
             layer.input_shift = input_shifts.get(i)
             layer.output_shift = output_shifts.get(i)

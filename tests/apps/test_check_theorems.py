@@ -57,8 +57,8 @@ def test_a_trained_network(checked, output, tmp_path):
     model = dln(depth=3, dim=4, norm="bn", seed=1)
     model.compile("sgd", SquaredError())
     model.save(run / "model.keras")
-    made_with = {"flags": {"samples": 40, "dim": 4, "seed": 1}}
-    (run / "config.json").write_text(json.dumps(made_with))
+    flags = {"samples": 40, "dim": 4, "seed": 1, "dtype": "float64"}
+    (run / "config.json").write_text(json.dumps({"flags": flags}))
     arguments = (f"--model={run}", "--curvature_units=1", f"--output={output}")
     done = run_app("check_theorems", *arguments)
     assert done.returncode == 0, done.stderr

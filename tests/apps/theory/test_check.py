@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.theory.check import check
-from apps.theory.instances import draw, draw_groups
+from apps.theory.instances import draw_groups, draw_instances
 from apps.theory.statement import Statement
 from tests.apps.theory.problems import small_seeds
 
@@ -98,14 +98,14 @@ def test_the_second_part_of_4_2_fails_just_where_v_is_longer(results):
 
 def test_an_instance_does_not_depend_on_the_others():
     (group,) = draw_groups([7, 31, 55])
-    alone = draw([31])
+    alone = draw_instances([31])
     np.testing.assert_array_equal(alone.problem.y[0], group.problem.y[1])
     np.testing.assert_array_equal(alone.problem.g[0], group.problem.g[1])
 
 
 def test_seeds_of_different_batch_sizes_are_refused():
     with pytest.raises(ValueError, match="one batch size and loss"):
-        draw([0, 1])
+        draw_instances([0, 1])
 
 
 def test_relations():

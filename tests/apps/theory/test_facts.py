@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from apps.theory import Problem, fact_c_1, fact_c_2
-from apps.theory import derivatives as autodiff
-from apps.theory.batch_norm import batch_norm
+from apps.theory import Problem, derivatives
+from apps.theory.facts import fact_c_1, fact_c_2
+from apps.theory.problem import batch_norm
 
 
 def test_the_jacobian_of_three_samples_by_hand():
@@ -12,7 +12,7 @@ def test_the_jacobian_of_three_samples_by_hand():
     # e = (1, -2, 1). gamma = 3.
     by_hand = 3 / np.sqrt(2 / 3) / 6 * np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
     problem = Problem([-1.0, 0.0, 1.0], gamma=3.0, beta=7.0, loss=None)
-    statement = fact_c_2.fact_c_2(problem)
+    statement = fact_c_2(problem)
     np.testing.assert_allclose(statement.left[0], by_hand, atol=1e-14)
     np.testing.assert_allclose(statement.right[0], by_hand, atol=1e-14)
 
@@ -29,11 +29,11 @@ def test_batch_norm_by_hand():
 
 def test_no_gradient_passes_a_batch_of_two():
     y = np.array([[1.0, 5.0]])
-    jacobian = autodiff.jacobian(lambda u: batch_norm(u, np.ones(1), np.ones(1)), y)
+    jacobian = derivatives.jacobian(lambda u: batch_norm(u, np.ones(1), np.ones(1)), y)
     np.testing.assert_allclose(jacobian, np.zeros((1, 2, 2)), atol=1e-15)
 
 
-@pytest.mark.parametrize("fact", [fact_c_1.fact_c_1, fact_c_2.fact_c_2])
+@pytest.mark.parametrize("fact", [fact_c_1, fact_c_2])
 def test_the_facts_hold_with_an_epsilon(fact):
     problem = Problem(
         [0.1, 0.2, 0.4, 0.1],

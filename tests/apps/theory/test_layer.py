@@ -11,13 +11,14 @@ def group():
 
 
 def maximizing(group, y, gradient):
-    w = layer.weights_for(y, group.direction, group.bound)
-    return layer.maximizing_inputs(y, gradient, w, group.bound), w
+    w = group.layer.weights(y)
+    return layer.maximizing_inputs(y, gradient, w, group.layer.bound), w
 
 
 def random(group, y, gradient):
-    w = layer.weights_for(y, group.direction, group.bound)
-    return layer.random_inputs(y, w, group.bound, group.contraction), w
+    w = group.layer.weights(y)
+    of_layer = group.layer.bound, group.layer.contraction
+    return layer.random_inputs(y, w, *of_layer), w
 
 
 @pytest.mark.parametrize("inputs", [maximizing, random])
@@ -27,7 +28,7 @@ def test_inputs_give_the_outputs_within_the_bound(group, inputs):
     scale = np.abs(y).max()
     np.testing.assert_allclose(np.einsum("nmd,nd->nm", X, w), y, atol=1e-12 * scale)
     norms = np.linalg.norm(X, ord=2, axis=(1, 2))
-    assert (norms <= group.bound * (1 + 1e-12)).all()
+    assert (norms <= group.layer.bound * (1 + 1e-12)).all()
     assert np.linalg.matrix_rank(X[0]) >= 2
 
 

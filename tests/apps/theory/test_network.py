@@ -42,7 +42,7 @@ def batch():
 
 @pytest.fixture(scope="module")
 def measured(batch):
-    return network.measure(small_model(), *batch, curvature_units=2)
+    return network.measure_units(small_model(), *batch, curvature_units=2)
 
 
 def after_dense(model, outputs, labels):
@@ -85,7 +85,7 @@ def test_gradients_of_the_last_units_by_differences(batch, measured):
 
 def test_curvatures_of_the_last_units_by_differences(batch, measured):
     layer = measured[1]
-    some, curvature = layer.curvature.unit, layer.curvature
+    some = layer.curved
     from_y, from_z = after_dense(small_model(), layer.unit.y.T, batch[1])
     for k, y in enumerate(some.y):
         (row,) = np.flatnonzero((layer.unit.y == y).all(axis=1))
@@ -100,9 +100,9 @@ def test_curvatures_of_the_last_units_by_differences(batch, measured):
         v, g = some.bn_gradient[k], some.g[k]
         unit = layer.unit
         for f, rows, direction, found in (
-            (from_y, unit.y, v, curvature.normalized[k]),
-            (from_z, unit.z, v, curvature.along_v[k]),
-            (from_z, unit.z, g, curvature.along_g[k]),
+            (from_y, unit.y, v, layer.bn_along_v[k]),
+            (from_z, unit.z, v, layer.along_v[k]),
+            (from_z, unit.z, g, layer.along_g[k]),
         ):
             expected = second_difference(f, rows, direction)
             assert found == pytest.approx(
@@ -121,7 +121,7 @@ def test_the_outputs_are_those_of_the_layer(batch, measured):
 
 def test_both_theorems_hold_to_rounding_with_keras_own_layer(measured):
     for layer in measured:
-        row = network.summarize(layer)
+        row = network.summarize_layer(layer)
         assert row["theorem_4_1_violation"] < 1e-10
         assert row["theorem_4_2_violation"] < 1e-10
         assert row["theorem_4_1_printed_holds"] == row["units"]
@@ -131,8 +131,8 @@ def test_both_theorems_hold_to_rounding_with_keras_own_layer(measured):
 
 def test_scaling_what_the_next_normalization_sees_changes_nothing(batch):
     conv, dense = (
-        network.summarize(layer)
-        for layer in network.measure(small_model(epsilon=1e-9), *batch, 1)
+        network.summarize_layer(layer)
+        for layer in network.measure_units(small_model(epsilon=1e-9), *batch, 1)
     )
     assert abs(conv["balance"]) < 1e-6
     assert abs(dense["balance"]) > 1e-3
@@ -141,23 +141,23 @@ def test_scaling_what_the_next_normalization_sees_changes_nothing(batch):
 def test_the_model_is_left_as_it_was(batch):
     model = small_model()
     before = [np.array(weight) for weight in model.get_weights()]
-    network.measure(model, *batch, curvature_units=1)
+    network.measure_units(model, *batch, curvature_units=1)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
 def test_the_logarithms_add_up(measured):
-    rows = [network.summarize(layer) for layer in measured]
+    rows = [network.summarize_layer(layer) for layer in measured]
     total = sum(np.log(row["smoothing"]) for row in rows)
     assert sum(network.smoothing_shares(rows).values()) == pytest.approx(total)
 
 
 def test_what_cannot_be_measured_is_refused(batch):
     with pytest.raises(ValueError, match="random in training mode"):
-        network.measure(small_model([keras.layers.Dropout(0.5)]), *batch)
+        network.measure_units(small_model([keras.layers.Dropout(0.5)]), *batch)
     plain = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match="not compiled"):
-        network.measure(plain, np.ones((3, 2)), np.ones((3, 1)))
+        network.measure_units(plain, np.ones((3, 2)), np.ones((3, 1)))
     plain.compile(loss="mse")
     with pytest.raises(ValueError, match="no BatchNormalization"):
-        network.measure(plain, np.ones((3, 2)), np.ones((3, 1)))
+        network.measure_units(plain, np.ones((3, 2)), np.ones((3, 1)))

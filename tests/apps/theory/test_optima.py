@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from apps.theory import lemma_4_5
-from apps.theory.batch_norm import batch_norm
+from apps.theory.lemma_4_5 import Regression
+from apps.theory.linear_algebra import centre, with_bias
 from apps.theory.observation_4_3 import Minimum
-from apps.theory.regression import Regression, centre, with_bias
+from apps.theory.problem import batch_norm
 from tests.apps.theory.problems import small_groups
 
 
@@ -76,7 +77,7 @@ def test_a_minimum_is_one_of_the_normal_network(inputs):
         X = inputs(group.regression.X)
         w = rng.normal(size=(len(X), X.shape[2]))
         minimum = Minimum(group.problem.loss, X, w, group.regression.t)
-        loss = minimum.problem().loss
+        loss = minimum.problem.loss
         y = np.einsum("nmd,nd->nm", X, w)
         lowest = np.asarray(loss(y))
         for _ in range(10):

@@ -3,13 +3,11 @@
 import inspect
 import types
 
-import numpy as np
 import pytest
 
 from apps.theory import (
     counterexamples,
-    fact_c_1,
-    fact_c_2,
+    facts,
     lemma_4_5,
     observation_4_3,
     theorem_4_1,
@@ -17,7 +15,7 @@ from apps.theory import (
     theorem_4_4,
     theorem_c_1,
 )
-from apps.theory.regression import centre
+from apps.theory.linear_algebra import centre
 from tests.apps.theory.problems import small_groups
 
 
@@ -26,13 +24,7 @@ def of_problem(name):
 
 
 def of_layer(name):
-    return lambda module, group: getattr(module, name)(
-        group.problem, group.direction, group.bound
-    )
-
-
-def of_bound(name):
-    return lambda module, group: getattr(module, name)(group.problem, group.bound)
+    return lambda module, group: getattr(module, name)(group.layer)
 
 
 def of_minimum(name):
@@ -58,8 +50,8 @@ def linear_loss(sign):
 
     def evaluate(module, group):
         slope = counterexamples.E + sign * counterexamples.Y
-        problem = counterexamples.linear(slope, 0.5 * counterexamples.SIGMA)
-        return module.whitened(problem, np.ones(1))
+        gamma = 0.5 * counterexamples.SIGMA
+        return module.whitened(counterexamples.linear_layer(slope, gamma))
 
     return evaluate
 
@@ -71,7 +63,7 @@ CASES = [
         "g.sum(axis=-1) ** 2 / unit.m",
         "g.sum(axis=-1) ** 2 / (unit.m - 1)",
     ),
-    (theorem_4_1, of_problem("equality"), "2 - s)", "1.001 * (2 - s))"),
+    (theorem_4_1, of_problem("equality"), "2 - problem.s", "1.001 * (2 - problem.s)"),
     (
         theorem_4_1,
         of_problem("printed"),
@@ -82,8 +74,8 @@ CASES = [
     (
         theorem_4_2,
         of_problem("hessian"),
-        "(curvature - shift),",
-        "(curvature + shift),",
+        "@ P - shift)",
+        "@ P + shift)",
     ),
     (theorem_4_2, of_problem("first_equality"), "(3 - 2 * s)", "(3 - s)"),
     (
@@ -101,8 +93,8 @@ CASES = [
     (
         theorem_4_2,
         of_problem("second_corrected"),
-        "problem.ratio * (quadratic_form(",
-        "problem.ratio**3 * (quadratic_form(",
+        "problem.ratio * (problem.along_g",
+        "problem.ratio**3 * (problem.along_g",
     ),
     (
         theorem_4_2,
@@ -113,20 +105,20 @@ CASES = [
     (
         theorem_4_2,
         of_problem("more_predictive_corrected"),
-        "    right = quadratic_form(problem.H, g)\n",
-        "    right = problem.ratio**3 * quadratic_form(problem.H, g)\n",
+        "    right = problem.along_g\n",
+        "    right = problem.ratio**3 * problem.along_g\n",
     ),
     (
         observation_4_3,
         of_problem("same_outputs"),
-        "gamma=sigma, beta=mean)",
-        "gamma=sigma, beta=1.001 * mean)",
+        "beta=problem.mean",
+        "beta=1.001 * problem.mean",
     ),
     (
         observation_4_3,
         of_minimum("minimum_stays_critical"),
-        "gamma=sigma, beta=mean, loss",
-        "gamma=1.001 * sigma, beta=mean, loss",
+        "gamma=problem.sigma",
+        "gamma=1.001 * problem.sigma",
     ),
     (
         observation_4_3,
@@ -149,8 +141,8 @@ CASES = [
     (
         theorem_4_4,
         of_layer("equation_18"),
-        "right = bound**2 *",
-        "right = 1.001 * bound**2 *",
+        "right = layer.bound**2 *",
+        "right = 1.001 * layer.bound**2 *",
     ),
     (
         lemma_4_5,
@@ -161,7 +153,7 @@ CASES = [
     (lemma_4_5, several_optima, "- gain", "- 2 * gain"),
     (
         theorem_c_1,
-        of_bound("whitened"),
+        of_layer("whitened"),
         "(normal - bound**4 * kappa(problem))\n    form",
         "(normal - 9 * bound**4 * kappa(problem))\n    form",
     ),
@@ -179,12 +171,17 @@ CASES = [
     ),
     (
         theorem_c_1,
-        of_bound("upper_bound"),
-        "right = bound**4 * squared_norm",
-        "right = 0.5 * bound**4 * squared_norm",
+        of_layer("upper_bound"),
+        "right = layer.bound**4 * problem.v_squared",
+        "right = 0.5 * layer.bound**4 * problem.v_squared",
     ),
-    (fact_c_1, of_problem("fact_c_1"), "(m * g - sums)", "(m * g - 1.001 * sums)"),
-    (fact_c_2, of_problem("fact_c_2"), "- outer / m", "- outer / (m - 1)"),
+    (facts, of_problem("fact_c_1"), "(m * g - sums)", "(m * g - 1.001 * sums)"),
+    (
+        facts,
+        of_problem("fact_c_2"),
+        "outer(y_hat, y_hat) / m",
+        "outer(y_hat, y_hat) / (m - 1)",
+    ),
 ]
 
 
@@ -223,6 +220,5 @@ def test_every_statement_has_a_wrong_constant():
         theorem_4_4,
         lemma_4_5,
         theorem_c_1,
-        fact_c_1,
-        fact_c_2,
+        facts,
     }

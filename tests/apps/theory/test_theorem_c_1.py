@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from apps.theory import counterexamples, layer
-from apps.theory.ball import maximum_over_images
 from apps.theory.problem import Eigen
+from apps.theory.theorem_c_1 import maximum_over_images
 
 
 def maximum(H, v, b):
@@ -61,7 +61,8 @@ def test_a_vanishing_gradient_gives_zero():
 
 
 def test_the_tilt_of_theorem_c_1_in_closed_form():
-    example = counterexamples.tilted_inputs()
+    *_, example = counterexamples.counterexamples()
+    assert (example.name, example.form) == ("Theorem C.1", "as printed")
     gamma, e, v_squared, sigma_squared = np.sqrt(2 / 3) / 2, np.sqrt(6), 6 / 4, 2 / 3
     expected = 3 * np.sqrt(3) / 8 * gamma * e * v_squared / (sigma_squared * np.sqrt(3))
     assert example.left == pytest.approx(expected, rel=1e-12)
@@ -70,7 +71,8 @@ def test_the_tilt_of_theorem_c_1_in_closed_form():
 
 def test_a_real_layer_tilts_the_gradient_of_a_linear_loss():
     """Theorem C.1's right side is 0 here; automatic differentiation in w says more."""
-    problem = counterexamples.linear(counterexamples.E, 0.5 * counterexamples.SIGMA)
+    slope, gamma = counterexamples.E, 0.5 * counterexamples.SIGMA
+    problem = counterexamples.linear_layer(slope, gamma).problem
     y, v, y_hat = problem.y[0], problem.bn_gradient[0], problem.y_hat[0]
     length = np.linalg.norm(v)
     along_v, against = v / length, -y_hat / np.sqrt(3)
