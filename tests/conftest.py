@@ -3,7 +3,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items):
-    """Skips what is truly TensorFlow's on other backends of Keras."""
+    """Skips tests of TensorFlow's own features on the other backends."""
     if keras.backend.backend() != "tensorflow":
         skip = pytest.mark.skip(reason="needs the TensorFlow backend")
         for item in items:
@@ -13,19 +13,22 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def x64():
-    """Gives JAX double precision, which it leaves out unless asked."""
+    """Enables double precision on JAX, where it is off by default."""
     if keras.backend.backend() != "jax":
         yield
         return
-    import jax
+    try:
+        from jax import enable_x64
+    except ImportError:  # before JAX 0.8
+        from jax.experimental import enable_x64
 
-    with jax.enable_x64(True):
+    with enable_x64(True):
         yield
 
 
 @pytest.fixture
 def float64(x64):
-    """Double precision from end to end."""
+    """Makes float64 the default of everything that Keras computes."""
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
