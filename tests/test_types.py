@@ -32,7 +32,8 @@ def mypy(tmp_path):
 
 def test_accepts_the_examples_of_the_readme(mypy):
     assert EXAMPLES
-    assert "Success" in mypy("\n".join(EXAMPLES))
+    for example in EXAMPLES:
+        assert "Success" in mypy(example), example
 
 
 @pytest.mark.parametrize(
