@@ -134,7 +134,7 @@ class ProbeCallback(keras.callbacks.Callback):
     def scalars(self, row: dict[str, Any]) -> dict[str, float]:
         """Returns TensorBoard's scalars as a dict from tag to value."""
         return {
-            key: value
+            key: float(value)
             for key, value in row.items()
             if key != "step" and isinstance(value, numbers.Real)
         }

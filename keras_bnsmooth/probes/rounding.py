@@ -82,7 +82,7 @@ def _squared_changes(model, weights, state, *args: Any, unit: float):
             w + w * ops.cast(unit, w.dtype) * ops.cast(sign, w.dtype)
             for w, sign in zip(weights, signs, strict=True)
         ]
-        moved = autodiff.optimization_barrier(moved, squares or gradient)
-        _, g = autodiff.value_and_grad(model, moved, state, *batch)
+        waiting = autodiff.optimization_barrier(moved, squares or gradient)
+        _, g = autodiff.value_and_grad(model, waiting, state, *batch)
         squares.append(ops.sum(squared_norms(differences(g, gradient), dtype)))
     return ops.stack(squares)
