@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
-from apps.figures.drawing import new_figure, save
+from keras_bnsmooth.plots.drawing import new_figure, save
 
 # Okabe and Ito's blue and vermilion; the markers differ in black and white, too.
 _HOLDS = {"marker": "o", "s": 9, "facecolors": "none", "edgecolors": "#0072B2"}
