@@ -1,6 +1,8 @@
 import csv
 import json
 
+import pytest
+
 from tests.apps.run_app import error_of, run_app, run_many
 
 SMALL = "--depth=3 --samples=50 --steps=40 --metrics_every=10 --checkpoint_every=10"
@@ -17,6 +19,7 @@ def _table(folder):
         return {row["run"]: row for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_a_grid_with_a_run_that_diverges_ends_in_a_table_and_a_picture(tmp_path):
     flags = ("--norms=none,bn", "--learning_rates=1e-5,1e6", "--jobs=2")
     done = _sweep(tmp_path, *flags)
@@ -39,6 +42,7 @@ def test_a_grid_with_a_run_that_diverges_ends_in_a_table_and_a_picture(tmp_path)
     assert f'--run_flags="{SMALL}" (asked: "--steps=50")' in error_of(done)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_recorded_and_does_not_stop_the_others(tmp_path):
     (tmp_path / "dln_none_lr1e-05_seed0").mkdir(parents=True)
     (tmp_path / "dln_none_lr1e-05_seed0" / "other").touch()

@@ -43,6 +43,7 @@ def test_all_probes_measure_at_their_steps_and_change_nothing(tmp_path):
 
 
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="has no float64")
+@pytest.mark.slow
 def test_xla_changes_no_loss_beyond_rounding(tmp_path):
     losses = []
     for xla in ("on", "off"):

@@ -102,6 +102,7 @@ def test_a_workdir_that_cannot_be_made_is_named(tmp_path):
     assert f"{tmp_path}/file/run: Not a directory" in error_of(done)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_in_one_line_and_the_run_can_be_resumed(tmp_path):
     arguments = (
         *SMALL,

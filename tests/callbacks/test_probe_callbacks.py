@@ -15,6 +15,7 @@ from keras_bnsmooth.callbacks import (
     ICSProbe,
     LandscapeProbe,
     LogSpaced,
+    ProbeCallback,
 )
 from keras_bnsmooth.records import json_lines
 
@@ -122,6 +123,69 @@ def test_first_occasion_at_or_after_the_step_under_steps_per_execution():
     rare = LandscapeProbe(BATCH, every=[8, 21])
     fit(build(steps_per_execution=7), [rare], epochs=3)
     assert steps(rare) == [10, 27]
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_compiling_again_starts_the_history_over(probe):
+    callback, model = probe(BATCH, every=5), build()
+    fit(model, [callback], epochs=2)
+    assert steps(callback) == [0, 5, 10, 15]
+    model.compile("sgd", "mse")
+    fit(model, [callback])
+    assert steps(callback) == [0, 5]
+    # Also where only the first step is due.
+    callback = probe(BATCH, every=[0])
+    fit(model, [callback])
+    assert callback.history == {}
+    model.compile("sgd", "mse")
+    fit(model, [callback])
+    before = callback.history
+    model.compile("sgd", "mse")
+    fit(model, [callback])
+    assert steps(callback) == [0]
+    changed = [not np.array_equal(before[key], callback.history[key]) for key in before]
+    assert any(changed)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_the_dry_run_is_made_once_per_compilation_or_never(probe, monkeypatch):
+    checks = []
+
+    def counting_check(self, batch):
+        checks.append(self.step())
+
+    monkeypatch.setattr(probe, "check", counting_check)
+    callback, model = probe(BATCH, every=5), build()
+    fit(model, [callback])
+    fit(model, [callback])
+    assert checks == [0]
+    model.compile("sgd", "mse")
+    fit(model, [callback])
+    assert checks == [0, 0]
+    fit(build(), [probe(BATCH, every=5, dry_run=False)])
+    assert checks == [0, 0]
+
+
+def test_a_probe_of_the_users_own(tmp_path):
+    class OutputProbe(ProbeCallback):
+        def measure(self, step, batch):
+            x, y, sample_weight = batch
+            assert y is not None and sample_weight is None
+            outputs = keras.ops.convert_to_numpy(self.model(x, training=False))
+            return {"mean": float(outputs.mean()), "shape": list(outputs.shape)}
+
+    callback, model = (
+        OutputProbe(BATCH, every=4, log_dir=tmp_path, name="mine"),
+        build(),
+    )
+    expected = float(model.predict(BATCH[0], verbose=0).mean())
+    fit(model, [callback])
+    assert steps(callback) == [0, 4, 8]
+    assert callback.history["mean"][0] == pytest.approx(expected, rel=1e-5)
+    rows = json_lines.read(tmp_path / "mine.jsonl")
+    assert [row["shape"] for row in rows] == [[8, 2]] * 3
+    # By default TensorBoard shows every number of a row.
+    assert points(tmp_path) == {"mean": [0, 4, 8]}
 
 
 def test_log_spaced_and_listed_steps():
@@ -366,6 +430,8 @@ def test_arguments_are_checked_in_the_constructor():
         LandscapeProbe(BATCH, every=1, step_sizes=[])
     with pytest.raises(ValueError, match="multiples must be"):
         LandscapeProbe(BATCH, every=1, multiples=[-1.0])
+    with pytest.raises(ValueError, match="either step_sizes or multiples"):
+        LandscapeProbe(BATCH, every=1, step_sizes=[0.1], multiples=[1.0])
     with pytest.raises(ValueError, match="direction must be"):
         LandscapeProbe(BATCH, every=1, direction="up")
     with pytest.raises(ValueError, match="update must be"):

@@ -225,6 +225,23 @@ def test_loss_scaling_keeps_small_float16_gradients():
     assert r.gradient_norm == pytest.approx(2e-8, rel=1e-2)
 
 
+@pytest.mark.parametrize("step_sizes", [[1e30], [1e-3, 1e30], [1e-3, 0.1, 1e30]])
+def test_a_distance_that_is_not_finite_is_not_resolved(step_sizes):
+    # L = mean(w^4) has the gradient 4 w^3, which overflows after a long step.
+    weights = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    model = keras.Sequential([keras.Input((1,)), weights])
+    model.compile("sgd", lambda y, y_pred: keras.ops.mean(y_pred**4, axis=-1))
+    r = probes.landscape(model, np.ones((2, 1)), np.ones((2, 1)), step_sizes)
+    assert not np.isfinite(r.gradient_distances[-1])
+    assert not r.resolved[-1]
+    if len(step_sizes) > 1:
+        moved = 1 - 4 * 1e-3
+        expected = (4 - 4 * moved**3) / (4 * 1e-3)
+        assert r.beta == pytest.approx(expected, rel=1e-3)
+    else:
+        assert np.isnan(r.beta)
+
+
 def test_non_finite_measurements_are_kept():
     model, (x, y) = example_models.deep_linear()
     r = probes.landscape(model, x * 1e15, y, [1e-3, 1.0])
