@@ -9,15 +9,12 @@ and write it as JSON to --output, with pictures and a page of all results so far
 """
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
-# Threads would only wait for each other in many small eigenvalue problems.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 from absl import flags
+from threadpoolctl import threadpool_limits
 
 from apps import program
 from apps.errors import user_errors
@@ -122,4 +119,6 @@ def _write_json(path, found):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    # Threads would only wait for each other in many small eigenvalue problems.
+    with threadpool_limits(1, "blas"):
+        program.run(main)
