@@ -36,8 +36,10 @@ def error_of(done):
     lines = [
         line
         for line in done.stderr.splitlines()
-        # What TensorFlow says while it is imported.
-        if not line.startswith(("I0000", "W0000", "E0000", "WARNING: All log"))
+        # TensorFlow's own log; some of its messages have a second line.
+        if not line.startswith(
+            ("I0000", "W0000", "E0000", "WARNING: All log", "\t [[{{node")
+        )
     ]
     assert len(lines) == 1, lines
     return lines[0]
