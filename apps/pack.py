@@ -2,9 +2,9 @@
 
     python -m apps.pack --output=packed --data=cifar10.npz --python_version=3.12
 
-This creates a folder with the source of the library and the programs, wheels of what
-the other machine lacks, the images and `run.sh`. Copy it to a machine whose Python has
-JAX (or torch: --backend=torch), and start it:
+This creates a folder with the source of the library and the programs, wheels of the
+packages that the other machine lacks, the images and `run.sh`. Copy it to a machine
+whose Python has JAX (or torch: --backend=torch), and start it:
 
     bash packed/run.sh                                  # all, into packed/results.tgz
     bash packed/run.sh apps.reproduce --jobs=3 --minutes=9

@@ -6,9 +6,9 @@ Builds the network once per normalization and times single training steps in tur
 that other load on the machine affects all of them alike. Prints the median time per
 step and its ratio to Keras' batch normalization: the ratio of the medians, and the
 median of the ratios per round, which is more robust on a busy machine. "draws" is the
-time to draw the random numbers of the noise and nothing else, which is most of what
-"noise" costs over "none", and "noisy_bn" over "bn". Takes half a minute on two cores
-with the defaults (width 16, batch 128). Processor time counts all threads.
+time to draw the random numbers of the noise alone, which is most of the difference
+between "noise" and "none", and between "noisy_bn" and "bn". Takes half a minute on two
+cores with the defaults (width 16, batch 128). Processor time counts all threads.
 """
 
 import os

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import keras
 
-from apps.errors import UserError
+from apps.errors import UserError, user_errors
 from apps.training import processes
+from keras_bnsmooth.autodiff.training_loss import check_divisible
 
 STRATEGIES = ("none", "mirrored", "data_parallel", "multi_worker_mirrored")
 
@@ -53,11 +54,8 @@ class Strategy:
             UserError: The devices cannot share the batch evenly.
         """
         samples = len(batch[0])
-        if samples % self.replicas:
-            raise UserError(
-                f"{self.replicas} devices cannot share {samples} samples evenly; pass "
-                f"a batch size that is a multiple of {self.replicas}."
-            )
+        with user_errors():
+            check_divisible(samples, self.replicas)
         size = samples // processes.count()
         start = processes.index() * size
         return tuple(array[start : start + size] for array in batch)

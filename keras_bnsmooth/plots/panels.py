@@ -18,7 +18,7 @@ def draw_loss_band(axes, records, styles, title="loss landscape", ylabel="loss")
 
 
 def draw_gradient_band(axes, records, styles, title="gradient predictiveness"):
-    """Draws the range of the change of the gradient, of what is above rounding."""
+    """Draws the range of the gradient's resolved changes."""
     for label, of_label in records.items():
         resolved = [mask_unresolved(record) for record in of_label]
         draw_band(axes, resolved, "gradient_distances", styles[label])

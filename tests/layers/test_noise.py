@@ -115,7 +115,7 @@ def test_steps_are_independent():
     steps = [scale_and_shift(layer, (400, 64)) for _ in range(30)]
     for draws in zip(*steps, strict=True):
         channels = np.array([x.mean(axis=0) for x in draws])
-        # Both a channel's distribution and its elements are drawn anew at each step.
+        # Both a channel's distribution and its elements are redrawn at each step.
         lagged = np.corrcoef(channels[1:].ravel(), channels[:-1].ravel())[0, 1]
         assert abs(lagged) < 4 / np.sqrt(channels[1:].size)
         residuals = np.array([x - x.mean(axis=0) for x in draws])
