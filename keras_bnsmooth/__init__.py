@@ -25,6 +25,7 @@ from keras_bnsmooth.callbacks import (
     LogSpaced,
     ProbeCallback,
     Successive,
+    UpdateProbe,
 )
 from keras_bnsmooth.layers import (
     ActivationNoise,
@@ -46,6 +47,7 @@ __all__ = [
     "NoisyBatchNormalization",
     "ProbeCallback",
     "Successive",
+    "UpdateProbe",
     "callbacks",
     "layers",
     "models",

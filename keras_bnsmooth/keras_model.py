@@ -5,10 +5,11 @@ Every private name of Keras on which the library depends is in this module.
 
 import contextlib
 import weakref
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 
 def step(model: keras.Model) -> int:
@@ -19,6 +20,73 @@ def step(model: keras.Model) -> int:
 def learning_rate(model: keras.Model) -> float:
     """Returns the optimizer's current learning rate."""
     return float(_to_numpy(model.optimizer.learning_rate))
+
+
+def inner_optimizer(model: keras.Model) -> keras.optimizers.Optimizer:
+    """Returns the optimizer without the loss scaling that mixed float16 adds."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+
+
+class Snapshot(NamedTuple):
+    """A model between two training steps.
+
+    Attributes:
+        step: Number of weight updates so far.
+        learning_rate: The optimizer's current learning rate.
+        weights: Copies of `model.trainable_variables` as arrays.
+    """
+
+    step: int
+    learning_rate: float
+    weights: list[np.ndarray]
+
+
+def snapshot(model: keras.Model) -> Snapshot:
+    """Returns the model's current step, learning rate and weights."""
+    # Copies, since on a CPU an array may share the variable's memory.
+    weights = [np.array(_to_numpy(v)) for v in model.trainable_variables]
+    return Snapshot(step(model), learning_rate(model), weights)
+
+
+def observe_next_step(
+    model: keras.Model,
+    before: Callable[[Snapshot], None],
+    after: Callable[[Snapshot], None],
+) -> None:
+    """Calls `before` and `after` with snapshots right around the next training step.
+
+    The snapshots are taken inside the call of the training function, so no callback
+    can change weights between them and the step. Batch hooks cannot give that: those of
+    other callbacks run before and after ours, and overriding `on_train_batch_end`
+    would make Keras wait for every step on JAX and torch.
+
+    After a step that raises, as at the end of data of unknown size, `after` is not
+    called. TensorFlow may have counted that step nevertheless.
+    """
+    model.make_train_function()
+    function = model.train_function
+    # There, a step maps a state to the next; the variables are empty meanwhile.
+    on_jax = keras.backend.backend() == "jax"
+
+    def observed(*arguments):
+        model.train_function = function
+        before(_snapshot_of(model, arguments[0]) if on_jax else snapshot(model))
+        outputs = function(*arguments)
+        after(_snapshot_of(model, outputs[1]) if on_jax else snapshot(model))
+        return outputs
+
+    model.train_function = observed
+
+
+def _snapshot_of(model, state):
+    """Returns the snapshot for the state of the model that a step on JAX maps."""
+    trainable, _, optimizer, _ = state
+    values = [
+        *zip(model.trainable_variables, trainable, strict=True),
+        *zip(model.optimizer.variables, optimizer, strict=True),
+    ]
+    with keras.StatelessScope(state_mapping=values):
+        return snapshot(model)
 
 
 def call_in_training_mode(model: keras.Model, x: Any) -> Any:

@@ -5,6 +5,7 @@ from keras_bnsmooth.callbacks.ics_probe import ICSProbe
 from keras_bnsmooth.callbacks.landscape_probe import LandscapeProbe
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.callbacks.schedules import AtSteps, EveryN, LogSpaced, Successive
+from keras_bnsmooth.callbacks.update_probe import UpdateProbe
 
 __all__ = [
     "ActivationProbe",
@@ -15,4 +16,5 @@ __all__ = [
     "LogSpaced",
     "ProbeCallback",
     "Successive",
+    "UpdateProbe",
 ]

@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-import numpy as np
-
-from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
+from keras_bnsmooth.callbacks.update_probe import UpdateProbe
 from keras_bnsmooth.probes.arguments import check_model
 from keras_bnsmooth.probes.determinism import check_internal_covariate_shift
 from keras_bnsmooth.probes.internal_covariate_shift import (
@@ -19,7 +16,7 @@ from keras_bnsmooth.records.json_lines import PathLike
 _UPDATES = ("gradient_descent", "training")
 
 
-class ICSProbe(ProbeCallback):
+class ICSProbe(UpdateProbe):
     """Records `kb.probes.internal_covariate_shift` at scheduled steps of `model.fit`.
 
     TensorBoard shows the l2 difference and the cosine per layer, under *Time Series*
@@ -35,9 +32,8 @@ class ICSProbe(ProbeCallback):
         update: What moves the weights from W(t) to W(t+1). `"gradient_descent"`, the
             paper's definition: the step W - lr g on the probe's batch, with the
             optimizer's learning rate at t. `"training"`: the update that the optimizer
-            actually makes at step t, with its own batch and momentum; it is measured
-            after the update, keeps a copy of the weights until then, and requires
-            `steps_per_execution=1`.
+            actually makes at step t, with its own batch and momentum, see
+            `kb.UpdateProbe`; it requires `steps_per_execution=1`.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
@@ -49,8 +45,8 @@ class ICSProbe(ProbeCallback):
             entries.
 
     Raises:
-        ValueError: As for `LandscapeProbe`, and if `update="training"` meets
-            `steps_per_execution > 1`.
+        ValueError: As for `LandscapeProbe` and, with `update="training"`, as for
+            `UpdateProbe`.
         OSError: The record cannot be written.
 
     Example:
@@ -85,33 +81,12 @@ class ICSProbe(ProbeCallback):
                 f"update must be one of {', '.join(map(repr, _UPDATES))}; "
                 f"received {update!r}."
             )
-        self._update = update
-        self._pending: tuple | None = None
-
-    def on_train_begin(self, logs=None):
-        """Runs the trial measurement."""
-        if self._update == "training" and self.model.steps_per_execution > 1:
-            raise ValueError(
-                "ICSProbe with update='training' needs steps_per_execution=1, to see "
-                f"the weights after a single step; {self.model.name} was compiled with "
-                f"{self.model.steps_per_execution}."
-            )
-        super().on_train_begin(logs)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        """Measures if a scheduled step is due."""
-        self._measure_pending()
-        super().on_train_batch_begin(batch, logs)
-
-    def on_train_end(self, logs=None):
-        """Closes the record."""
-        self._measure_pending()
-        super().on_train_end(logs)
+        self.needs_update = update == "training"
 
     def check(self, batch):
         """Runs a trial measurement, see `ProbeCallback`."""
         check_model(self.model)
-        if self._update == "training":
+        if self.needs_update:
             here = as_weights(self.model, self.model.trainable_variables)
             no_step = {"weights": here, "next_weights": here}
         else:
@@ -125,29 +100,15 @@ class ICSProbe(ProbeCallback):
             measure_covariate_shift(self.model, batch, learning_rate), learning_rate
         )
 
-    def probe(self, step):
-        """Measures now, or copies the weights that the next update will change."""
-        if self._update == "gradient_descent":
-            super().probe(step)
-        else:
-            weights = [
-                np.array(keras.ops.convert_to_numpy(v.value))
-                for v in self.model.trainable_variables
-            ]
-            self._pending = (step, self.take(step), weights, self.learning_rate())
-
-    def _measure_pending(self):
-        """Measures the update made since the weights were copied."""
-        if self._pending is None or self.step() == self._pending[0]:
-            return
-        (step, batch, weights, learning_rate), self._pending = self._pending, None
+    def measure_update(self, step, batch, weights, next_weights, learning_rate):
+        """Returns the row of the record, see `UpdateProbe`."""
         r = measure_covariate_shift(
             self.model,
             batch,
             weights=as_weights(self.model, weights),
-            next_weights=as_weights(self.model, self.model.trainable_variables),
+            next_weights=as_weights(self.model, next_weights),
         )
-        self.write({"step": step, **_row(r, learning_rate)})
+        return _row(r, learning_rate)
 
     def dashboard(self):
         """Returns the charts for TensorBoard's Custom Scalars."""
