@@ -28,6 +28,7 @@ PROBES = {
     "landscape_random": "random_probe_every",
     "ics": "ics_every",
     "activations": "activations_every",
+    "layer_scales": "layer_scales_every",
 }
 
 

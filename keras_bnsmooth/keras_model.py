@@ -125,6 +125,22 @@ def own_trainable_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
     return list(layer._trainable_variables)
 
 
+def graph_edges(layer: keras.layers.Layer) -> Iterator[tuple[Any, Any]]:
+    """Yields (operation, next operation) for every connection in a layer's graph.
+
+    An output of the graph has None as the next operation. Layers other than Functional
+    and Sequential models have no graph.
+    """
+    graph = getattr(layer, "_functional", layer)  # of a Sequential model
+    for nodes in getattr(graph, "_nodes_by_depth", {}).values():
+        for node in nodes:
+            for parent in node.parent_nodes:
+                yield parent.operation, node.operation
+    if hasattr(graph, "_nodes_by_depth"):
+        for output in graph.outputs:
+            yield output._keras_history.operation, None
+
+
 @contextlib.contextmanager
 def preserve_added_losses(model: keras.Model) -> Iterator[None]:
     """Restores `model.losses` on exit, since every call of a model clears them."""

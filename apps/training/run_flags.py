@@ -9,7 +9,12 @@ from apps import program
 from apps.errors import UserError
 from apps.training import compilation, environment, strategy
 from apps.training.run_directory import RunDirectory
-from keras_bnsmooth.callbacks import ActivationProbe, ICSProbe, LandscapeProbe
+from keras_bnsmooth.callbacks import (
+    ActivationProbe,
+    ICSProbe,
+    LandscapeProbe,
+    LayerScaleProbe,
+)
 from keras_bnsmooth.models import NORMS
 
 # Flags that do not affect the numbers of a run, only where it reads and writes and how
@@ -21,6 +26,8 @@ _PROBES = {
     "random_probe_every": "the loss landscape along a random direction",
     "ics_every": "internal covariate shift, layer by layer",
     "activations_every": "the activations of one unit per layer",
+    "layer_scales_every": "norms of weights, gradient and update, layer by layer (one "
+    "step per execution, which slows the DLN down)",
 }
 
 
@@ -113,7 +120,8 @@ def steps_per_execution(devices, *intervals):
         *intervals: Numbers of steps after which control must return to Python, in
             addition to the intervals of the probes.
     """
-    if not devices.fuses_steps:
+    # The probe of layer scales looks at single steps.
+    if not devices.fuses_steps or flags.FLAGS.layer_scales_every:
         return 1
     steps = math.gcd(*intervals, *(flags.FLAGS[name].value for name in _PROBES))
     return compilation.steps_per_execution(steps)
@@ -145,6 +153,7 @@ def probe_callbacks(batch_of_step, workdir, successive=True, **landscape_argumen
         ),
         "ics_every": (ICSProbe, {}),
         "activations_every": (ActivationProbe, {"successive": successive}),
+        "layer_scales_every": (LayerScaleProbe, {}),
     }
     rate = flags.FLAGS.learning_rate
     callbacks = []
@@ -152,14 +161,14 @@ def probe_callbacks(batch_of_step, workdir, successive=True, **landscape_argumen
         every = flags.FLAGS[name].value
         if not every:
             continue
-        if probe is not ActivationProbe and not 0 < rate < math.inf:
+        if probe in (LandscapeProbe, ICSProbe) and not 0 < rate < math.inf:
             raise UserError(
                 f"--{name} measures along steps of the learning rate, which must be "
                 f"positive and finite; received --learning_rate={rate}."
             )
-        callbacks.append(
-            probe(batch_of_step, every=every, log_dir=workdir, **arguments)
-        )
+        # SGD's update tells its gradient, so layer scales need no data.
+        data = batch_of_step if probe.needs_data else None
+        callbacks.append(probe(data, every=every, log_dir=workdir, **arguments))
     return callbacks
 
 

@@ -3,6 +3,7 @@
 from keras_bnsmooth.callbacks.activation_probe import ActivationProbe
 from keras_bnsmooth.callbacks.ics_probe import ICSProbe
 from keras_bnsmooth.callbacks.landscape_probe import LandscapeProbe
+from keras_bnsmooth.callbacks.layer_scale_probe import LayerScaleProbe
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.callbacks.schedules import AtSteps, EveryN, LogSpaced, Successive
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe
@@ -13,6 +14,7 @@ __all__ = [
     "EveryN",
     "ICSProbe",
     "LandscapeProbe",
+    "LayerScaleProbe",
     "LogSpaced",
     "ProbeCallback",
     "Successive",

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 
 
-def batch_source(data: Any, class_weight: Mapping[int, float] | None = None):
+def batch_source(
+    data: Any, class_weight: Mapping[int, float] | None = None, optional: bool = False
+):
     """Returns an object whose `take(step)` is the batch (x, y, sample_weight).
 
     Args:
@@ -19,11 +21,16 @@ def batch_source(data: Any, class_weight: Mapping[int, float] | None = None):
             exhausted. Iterating a shuffled `tf.data.Dataset` changes the order of its
             next iteration, so do not share one with training.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
+        optional: Whether `data` may be None; every batch is None then.
 
     Raises:
         ValueError: `data` is none of these.
     """
     source: Any
+    if data is None and optional:
+        if class_weight is not None:
+            raise ValueError("class_weight weights the probe's data; pass data too.")
+        return _NoData()
     if isinstance(data, (tuple, list)):
         source = _Function(lambda step: data)
     elif isinstance(data, keras.utils.PyDataset):
@@ -46,6 +53,14 @@ def batch_source(data: Any, class_weight: Mapping[int, float] | None = None):
     if class_weight is not None:
         source = _ClassWeighted(source, dict(class_weight))
     return source
+
+
+class _NoData:
+    def peek(self, step):
+        return None
+
+    def take(self, step):
+        return None
 
 
 class _Function:

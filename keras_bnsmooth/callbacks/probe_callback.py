@@ -37,7 +37,8 @@ class ProbeCallback(keras.callbacks.Callback):
     Args:
         data: What to measure on: one batch (x, y) or (x, y, sample_weight); a
             function from the step to a batch; a `keras.utils.PyDataset`; or a
-            `tf.data.Dataset` other than the one that training iterates.
+            `tf.data.Dataset` other than the one that training iterates. May be None if
+            the subclass says `needs_data = False`; every batch is None then.
         every: When to measure: N for every N steps, a list of steps, or a schedule
             such as `LogSpaced()`.
         log_dir: Directory for the record, or None to keep only `history`. The probe
@@ -47,6 +48,10 @@ class ProbeCallback(keras.callbacks.Callback):
         class_weight: Dict from class to weight, as in `model.fit`, or None.
         dry_run: Whether to run the trial measurement, which costs about as much as one
             measurement.
+
+    Attributes:
+        needs_data: Whether the subclass measures on data; True unless it says
+            otherwise.
 
     Raises:
         ValueError: An argument is not as described. When training starts: the model
@@ -74,9 +79,11 @@ class ProbeCallback(keras.callbacks.Callback):
     ```
     """
 
+    needs_data = True
+
     def __init__(
         self,
-        data: Any,
+        data: Any = None,
         *,
         every: Any,
         log_dir: PathLike | None = None,
@@ -85,7 +92,7 @@ class ProbeCallback(keras.callbacks.Callback):
         dry_run: bool = True,
     ):
         super().__init__()
-        self._source = batch_source(data, class_weight)
+        self._source = batch_source(data, class_weight, optional=not self.needs_data)
         self._schedule = schedule(every)
         self._log_dir = log_dir
         self._name = name
@@ -117,6 +124,7 @@ class ProbeCallback(keras.callbacks.Callback):
         Args:
             step: The current step.
             batch: (x, y, sample_weight) as tensors; y and sample_weight may be None.
+                None if the probe was constructed without data.
         """
         raise NotImplementedError
 
@@ -236,7 +244,7 @@ class ProbeCallback(keras.callbacks.Callback):
 
     def _tensors(self, batch):
         check_built(self.model)
-        return to_tensors(self.model, *batch)
+        return None if batch is None else to_tensors(self.model, *batch)
 
 
 def _stack(values):

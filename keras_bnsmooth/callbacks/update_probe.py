@@ -74,6 +74,7 @@ class UpdateProbe(ProbeCallback):
         Args:
             step: The step t of the update.
             batch: (x, y, sample_weight) as tensors; y and sample_weight may be None.
+                None if the probe was constructed without data.
             weights: W(t), before the update, one array per variable in
                 `model.trainable_variables`.
             next_weights: W(t+1), right after it.

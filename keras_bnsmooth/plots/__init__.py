@@ -4,6 +4,7 @@ from keras_bnsmooth.plots.probe_figures import (
     activations,
     covariate_shift,
     landscape,
+    layer_scales,
 )
 
-__all__ = ["activations", "covariate_shift", "landscape"]
+__all__ = ["activations", "covariate_shift", "landscape", "layer_scales"]

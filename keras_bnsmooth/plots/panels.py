@@ -55,6 +55,33 @@ def draw_covariate_shift(figure, records, styles, layers):
     panels[1, 0].set_ylabel(r"$\ell_2$ difference")
 
 
+def draw_layer_scales(figure, records, styles, layers):
+    """Draws update ratio, effective learning rate and norm of the weights.
+
+    Args:
+        figure: Figure or subfigure.
+        records: See above.
+        styles: See above.
+        layers: As in `draw_covariate_shift`.
+    """
+    rows = {
+        "update_ratio": "|update| / |weights|",
+        "effective_learning_rate": "effective learning rate",
+        "weight_norm": "|weights|",
+    }
+    panels = figure.subplots(len(rows), len(layers), sharex=True, squeeze=False)
+    for column, (title, names) in zip(panels.T, layers.items(), strict=True):
+        for axes, quantity in zip(column, rows, strict=True):
+            for label, of_label in records.items():
+                shown = [select_layer(record, names[label]) for record in of_label]
+                draw_line(axes, shown, quantity, styles[label])
+            format_over_steps(axes, log=True, xlabel="")
+        column[0].set_title(title)
+        column[-1].set_xlabel("step")
+    for axes, ylabel in zip(panels[:, 0], rows.values(), strict=True):
+        axes.set_ylabel(ylabel)
+
+
 def draw_distributions(figure, records, styles, layers, runs_in_rows=False):
     """Draws ridges of the first seed, one row per layer and one column per run.
 

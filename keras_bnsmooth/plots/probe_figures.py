@@ -121,6 +121,50 @@ def covariate_shift(runs: Runs, layers: Layers = None) -> Figure:
     return drawing.finish(figure)
 
 
+def layer_scales(runs: Runs, layers: Layers = None) -> Figure:
+    """Draws how far updates move the weights of a few layers over training.
+
+    One column per layer: the length of the update over that of the weights, the
+    effective learning rate lr / ||W||^2 (empty for layers that no normalization
+    follows), and the norm of the weights.
+
+    Args:
+        runs: What `LayerScaleProbe` recorded; see `landscape`.
+        layers: See `covariate_shift`; None selects three layers, among those that have
+            an effective learning rate in any of the runs if there are such.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it lacks the record.
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: There is nothing to draw, it was not recorded by this probe, or a
+            run lacks a layer.
+
+    Example:
+    ```python
+    probe = kb.LayerScaleProbe(every=50)
+    model.fit(x, y, batch_size=128, epochs=10, callbacks=[probe])
+    figure = kb.plots.layer_scales({"bn": probe, "none": "runs/none"})
+    ```
+    """
+    quantities = ("update_ratio", "effective_learning_rate", "weight_norm")
+    records = _read_all(runs, "layer_scales", ("layers", *quantities))
+    if layers is None:
+        layers = _normalized_layers(records)
+    chosen = _choose_layers(records, layers, count=3)
+    drawing, panels = _drawing()
+    figure = drawing.new_figure(max(5.0, 3.6 * len(chosen)), 7.4)
+    panels.draw_layer_scales(
+        figure,
+        {label: [record] for label, record in records.items()},
+        _styles(records),
+        {" / ".join(dict.fromkeys(names.values())): names for names in chosen},
+    )
+    return drawing.finish(figure)
+
+
 def activations(runs: Runs, layers: Layers = None) -> Figure:
     """Draws how the distributions of activations change over training.
 
@@ -255,6 +299,23 @@ def _choose_layers(records, layers, count, skip=0):
         dict(zip(layers, names, strict=True))
         for names in zip(*layers.values(), strict=True)
     ]
+
+
+def _normalized_layers(records):
+    """Returns three shared layers that are normalized in any run, or None."""
+    available = [layer_names(record) for record in records.values()]
+    normalized = {
+        name
+        for record, names in zip(records.values(), available, strict=True)
+        for name, rates in zip(names, record["effective_learning_rate"].T, strict=True)
+        if not np.isnan(rates).all()
+    }
+    common = [
+        name
+        for name in available[0]
+        if name in normalized and all(name in names for names in available)
+    ]
+    return [name for _, name in evenly_spaced(common, 3)] or None
 
 
 def _shared_layers(available, count, skip):

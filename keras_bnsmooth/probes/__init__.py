@@ -10,11 +10,14 @@ from keras_bnsmooth.probes.internal_covariate_shift import (
     internal_covariate_shift,
 )
 from keras_bnsmooth.probes.landscape import Landscape, landscape
+from keras_bnsmooth.probes.layer_scales import LayerScales, layer_scales
 
 __all__ = [
     "InternalCovariateShift",
     "Landscape",
+    "LayerScales",
     "activations",
     "internal_covariate_shift",
     "landscape",
+    "layer_scales",
 ]

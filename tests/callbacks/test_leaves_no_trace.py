@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_bnsmooth.callbacks import ActivationProbe, ICSProbe, LandscapeProbe
+from keras_bnsmooth.callbacks import (
+    ActivationProbe,
+    ICSProbe,
+    LandscapeProbe,
+    LayerScaleProbe,
+)
 from keras_bnsmooth.models.norms import NORMS, normalize
 
 RNG = np.random.default_rng(0)
@@ -89,13 +94,19 @@ def test_with_all_probes(norm, steps_per_execution, tmp_path):
     assert all(len(probe.history["step"]) >= 2 for probe in probes)
 
 
-def test_with_the_update_of_training(tmp_path):
-    plain = build("bn", 1)
+@pytest.mark.parametrize("norm", NORMS)
+def test_with_probes_of_the_update_of_training(norm, tmp_path):
+    plain = build(norm, 1)
     fit(plain, [], epochs=2)
     expected = state(plain)
-    probed = build("bn", 1)
-    fit(probed, all_probes(tmp_path, update="training"), epochs=2)
+    probed = build(norm, 1)
+    scales = [
+        LayerScaleProbe(every=2, log_dir=tmp_path),
+        LayerScaleProbe(BATCH, every=3, log_dir=tmp_path, name="with_data"),
+    ]
+    fit(probed, [*scales, *all_probes(tmp_path, update="training")], epochs=2)
     check_same(state(probed), expected)
+    assert [len(probe.history["step"]) for probe in scales] == [14, 10]
 
 
 def test_when_a_probe_raises_in_the_middle():

@@ -166,3 +166,39 @@ def test_without_matplotlib_the_extra_is_named(probes, monkeypatch):
     monkeypatch.delattr(kb.plots, "drawing")
     with pytest.raises(ModuleNotFoundError, match=r'"keras-bnsmooth\[plots\]"'):
         kb.plots.landscape(probes[1])
+
+
+def scales(layers, rates, rows=3):
+    """A record of layer scales with the same effective rates at every step."""
+    shape = (rows, len(layers))
+    return {
+        "step": np.arange(rows),
+        "layers": np.array([layers] * rows),
+        "weight_norm": np.full(shape, 2.0),
+        "update_ratio": np.arange(1.0, 1 + rows)[:, None] * np.arange(1, 1 + shape[1]),
+        "effective_learning_rate": np.array([rates] * rows),
+    }
+
+
+def test_layer_scales_are_those_of_normalized_layers():
+    nan = np.nan
+    bn = scales(["one", "one_bn", "two", "two_bn"], [nan, nan, 0.5, nan])
+    none = scales(["one", "two"], [nan, nan])
+    figure = kb.plots.layer_scales({"bn": bn, "none": none})
+    ratio, rate, weights = figure.axes
+    assert ratio.get_title() == "two"
+    np.testing.assert_allclose(ratio.lines[0].get_ydata(), bn["update_ratio"][:, 2])
+    np.testing.assert_allclose(ratio.lines[1].get_ydata(), none["update_ratio"][:, 1])
+    np.testing.assert_allclose(rate.lines[0].get_ydata(), 0.5)
+    assert np.isnan(rate.lines[1].get_ydata()).all()
+    np.testing.assert_allclose(weights.lines[1].get_ydata(), 2.0)
+    assert legend(figure) == ["bn", "none"]
+    # Without normalizations, evenly spaced layers.
+    assert [axes.get_title() for axes in kb.plots.layer_scales(none).axes[:2]] == [
+        "one",
+        "two",
+    ]
+    (ratio, _, _) = kb.plots.layer_scales(bn, layers=["one_bn"]).axes
+    np.testing.assert_allclose(ratio.lines[0].get_ydata(), bn["update_ratio"][:, 1])
+    with pytest.raises(ValueError, match="no layer_scales record"):
+        kb.plots.layer_scales({"step": np.arange(3), "layers": bn["layers"]})

@@ -1,0 +1,123 @@
+"""Norms of weights, gradients and updates per layer during training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_bnsmooth.callbacks.update_probe import UpdateProbe
+from keras_bnsmooth.probes.arguments import check_model
+from keras_bnsmooth.probes.layer_scales import measure_layer_scales
+from keras_bnsmooth.records.dashboard import Dashboard, LineChart
+from keras_bnsmooth.records.json_lines import PathLike
+
+# Their names in chart titles.
+_QUANTITIES = {
+    "update_ratio": "Update over weights",
+    "effective_learning_rate": "Effective learning rate",
+    "weight_norm": "Norm of the weights",
+    "gradient_norm": "Norm of the gradient",
+}
+
+
+class LayerScaleProbe(UpdateProbe):
+    """Records `kb.probes.layer_scales` at scheduled steps of `model.fit`.
+
+    Per layer: ||W||, ||g||, ||update|| / ||W|| of the update that the optimizer really
+    makes and, where a normalization follows, the effective learning rate lr / ||W||^2.
+
+    Without `data`, all of it comes from the update itself and nothing is
+    differentiated. The norm of the gradient is then known for plain SGD only, where
+    the gradient is -update / lr; for momentum, Adam or clipped gradients it is NaN, so
+    pass `data` to have it.
+
+    TensorBoard shows the four quantities per layer, under *Time Series* and, all layers
+    in one chart, under *Custom Scalars*.
+
+    Args:
+        data: What to measure the norm of the gradient on, at one evaluation of loss and
+            gradient: one batch (x, y) or (x, y, sample_weight); a function from the
+            step to a batch; a `keras.utils.PyDataset`; or a `tf.data.Dataset` other
+            than the one that training iterates. None for the gradient of training's
+            own batch, recovered from the update.
+        every: When to measure: N for every N steps, a list of steps, or a schedule
+            such as `LogSpaced()`.
+        log_dir: Directory for `layer_scales.jsonl` and TensorBoard events, or None.
+        class_weight: Dict from class to weight, as in `model.fit`, or None.
+        name: Name of the record; set it if several probes share a `log_dir`.
+        dry_run: Whether to run a trial measurement before training.
+
+    Attributes:
+        history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
+            `layers` [T, L], `weight_norm` [T, L], `gradient_norm` [T, L],
+            `update_ratio` [T, L] and `effective_learning_rate` [T, L], as in
+            `kb.probes.LayerScales`. Rows of the record have the same entries.
+
+    Raises:
+        ValueError: As for `UpdateProbe`: among others, the model must be compiled with
+            `steps_per_execution=1`.
+        OSError: The record cannot be written.
+
+    Example:
+    ```python
+    probe = kb.LayerScaleProbe(every=50, log_dir="runs/bn")
+    model.fit(x, y, batch_size=128, callbacks=[probe])
+    kb.plots.layer_scales(probe)
+    ```
+    """
+
+    needs_data = False
+
+    def __init__(
+        self,
+        data: Any = None,
+        *,
+        every: Any,
+        log_dir: PathLike | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        name: str = "layer_scales",
+        dry_run: bool = True,
+    ):
+        super().__init__(
+            data,
+            every=every,
+            log_dir=log_dir,
+            name=name,
+            class_weight=class_weight,
+            dry_run=dry_run,
+        )
+
+    def check(self, batch):
+        """Runs a trial measurement, see `UpdateProbe`."""
+        check_model(self.model)
+        super().check(batch)
+
+    def measure_update(self, step, batch, weights, next_weights, learning_rate):
+        """Returns the row of the record, see `UpdateProbe`."""
+        r = measure_layer_scales(
+            self.model, weights, next_weights, learning_rate, batch
+        )
+        return {
+            "learning_rate": learning_rate,
+            "layers": r.layers,
+            "weight_norm": r.weight_norm,
+            "gradient_norm": r.gradient_norm,
+            "update_ratio": r.update_ratio,
+            "effective_learning_rate": r.effective_learning_rate,
+        }
+
+    def dashboard(self):
+        """Returns the charts for TensorBoard's Custom Scalars."""
+        return Dashboard(
+            "Layer scales",
+            [LineChart(title, f"^{name}/") for name, title in _QUANTITIES.items()],
+        )
+
+    def scalars(self, row):
+        """Returns TensorBoard's scalars as a dict from tag to value."""
+        return {
+            f"{name}/{layer}": value
+            for name in _QUANTITIES
+            for layer, value in zip(row["layers"], row[name], strict=True)
+            if not np.isnan(value)
+        }
