@@ -19,6 +19,7 @@ _EVERY = {
     "random_probe_every": 20,
     "ics_every": 20,
     "activations_every": 50,
+    "layer_scales_every": 20,
 }
 
 
@@ -102,6 +103,7 @@ def _uniform_records(network, norm, steps):
             mean=[0.0] * len(layers),
             variance=[1.0] * len(layers),
         ),
+        "layer_scales": layer_scale_rows(layers, probed),
     }
 
 
@@ -194,6 +196,20 @@ def ics_rows(layers, steps=STEPS, **changed):
             "l2": [number + step + 1.0 for number in range(len(layers))],
             "cosine": [1 / (number + step + 1.0) for number in range(len(layers))],
             **changed,
+        }
+        for step in steps
+    ]
+
+
+def layer_scale_rows(layers, steps=STEPS):
+    ones = [1.0] * len(layers)
+    quantities = ("weight_norm", "gradient_norm", "update_ratio")
+    return [
+        {
+            "step": step,
+            "learning_rate": 0.1,
+            "layers": layers,
+            **dict.fromkeys((*quantities, "effective_learning_rate"), ones),
         }
         for step in steps
     ]

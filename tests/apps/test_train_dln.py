@@ -42,6 +42,36 @@ def test_all_probes_measure_at_their_steps_and_change_nothing(tmp_path):
     assert metrics[0] == metrics[1]
 
 
+def test_layer_scales_are_those_of_single_steps(tmp_path):
+    rate = 1e-4
+    done = run_app(
+        "train_dln",
+        *SMALL,
+        "--norm=bn",
+        f"--learning_rate={rate}",
+        "--layer_scales_every=10",
+        "--ics_every=20",
+        f"--workdir={tmp_path}/run",
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json_lines.read(tmp_path / "run" / "layer_scales.jsonl")
+    assert [row["step"] for row in rows] == [0, 10, 20, 30]
+    for row in rows:
+        linear = slice(0, None, 2)  # the others are normalizations
+        weights, ratio, gradient, effective = (
+            np.array(row[name])[linear]
+            for name in (
+                "weight_norm",
+                "update_ratio",
+                "gradient_norm",
+                "effective_learning_rate",
+            )
+        )
+        # A single step of gradient descent from weights without a bias.
+        np.testing.assert_allclose(ratio, rate * gradient / weights, rtol=1e-5)
+        np.testing.assert_allclose(effective, rate / weights**2, rtol=1e-5)
+
+
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="has no float64")
 @pytest.mark.slow
 def test_xla_changes_no_loss_beyond_rounding(tmp_path):
