@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from keras.src.backend import compute_output_spec
 
 
 def step(model: keras.Model) -> int:
@@ -99,6 +100,22 @@ def call_in_training_mode(model: keras.Model, x: Any) -> Any:
 def compute_loss(model: keras.Model, x, y, y_pred, sample_weight) -> Any:
     """Returns the loss as `Model.train_step` computes it, a scalar tensor."""
     return model._compute_loss(x, y, y_pred, sample_weight, training=True)
+
+
+def build_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> None:
+    """Creates the variables in which a compiled loss tracks several outputs.
+
+    Keras creates them when it first computes the loss. While JAX traces, they would get
+    values that are invalid afterwards, so `fit` builds the loss before, as this does.
+    """
+    loss = getattr(model, "_compile_loss", None)
+    if keras.backend.backend() != "jax" or loss is None or loss.built or y is None:
+        return
+    with preserve_added_losses(model):
+        y_pred = compute_output_spec(model, x)
+        compute_output_spec(
+            model._compute_loss, x, y, y_pred, sample_weight, training=False
+        )
 
 
 def compile_token(model: keras.Model) -> Any:

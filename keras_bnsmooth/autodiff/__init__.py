@@ -28,14 +28,39 @@ _backend: Any = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 __all__ = [
     "compiled",
+    "hessian_vector_product",
+    "linearize",
     "optimization_barrier",
     "prefers_small_graphs",
     "run_on_replicas",
     "sequential_map",
     "shard_batch",
     "stateless",
+    "stops_gradients",
+    "value",
     "value_and_grad",
 ]
+
+
+def value(
+    model: keras.Model,
+    weights: Sequence,
+    state: Sequence,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+) -> Any:
+    """Returns the training loss L(W), a scalar tensor, by a forward pass alone.
+
+    Args:
+        model: The model.
+        weights: W.
+        state: Values of the non-trainable variables.
+        x: Inputs of the batch.
+        y: Targets of the batch, or None.
+        sample_weight: Weights of the samples, or None.
+    """
+    return _backend.value(model, weights, state, x, y, sample_weight)
 
 
 def value_and_grad(
@@ -69,6 +94,104 @@ def value_and_grad(
     return _backend.value_and_grad(
         model, weights, state, x, y, sample_weight, with_respect_to
     )
+
+
+def hessian_vector_product(
+    model: keras.Model,
+    weights: Sequence,
+    vector: Sequence,
+    state: Sequence,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    stops: bool = True,
+) -> list:
+    """Returns H v, where H is the Hessian of the training loss L at W.
+
+    Exact up to rounding: the gradient is differentiated again, along v. On TensorFlow,
+    `tf.nn.moments`, and with it `BatchNormalization`, is replaced meanwhile by a
+    function with the same values and exact second derivatives.
+
+    Args:
+        model: The model.
+        weights: W.
+        vector: v, one tensor per weight, with its shape and dtype.
+        state: Values of the non-trainable variables.
+        x: Inputs of the batch.
+        y: Targets of the batch, or None.
+        sample_weight: Weights of the samples, or None.
+        stops: False to differentiate through layers that stop gradients as if they did
+            not.
+
+    Returns:
+        A list of dense tensors shaped like the weights, zero where the gradient does
+        not depend on a weight.
+
+    Raises:
+        ValueError: An operation has no second derivative, or defines its own gradient,
+            whose derivative need not be that of the loss.
+    """
+    return _backend.hessian_vector_product(
+        model, weights, vector, state, x, y, sample_weight, stops
+    )
+
+
+def stops_gradients(
+    model: keras.Model, x: Any, y: Any, sample_weight: Any = None
+) -> bool:
+    """Returns whether the training loss calls a function that stops gradients.
+
+    Args:
+        model: The model.
+        x: Inputs of the batch.
+        y: Targets of the batch, or None.
+        sample_weight: Weights of the samples, or None.
+    """
+    return _backend.stops_gradients(model, x, y, sample_weight)
+
+
+def linearize(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    weights: Sequence | None = None,
+) -> tuple[Any, list, Callable[[Sequence], list]]:
+    """Returns the training loss, its gradient, and the function v -> H v.
+
+    Compiled, unlike the other functions. Products are as `hessian_vector_product` says;
+    where the backend allows it, they share one evaluation of the gradient, whose
+    intermediate results are held as long as the function is.
+
+    Args:
+        model: The model.
+        x: Inputs of the batch.
+        y: Targets of the batch, or None.
+        sample_weight: Weights of the samples, or None.
+        weights: W, or None for the model's present weights.
+
+    Raises:
+        ValueError: As for `hessian_vector_product`.
+    """
+    batch = (x, y, sample_weight)
+    shared = _backend.linearize(model, *batch, weights)
+    if shared is not None:
+        return shared
+    loss, gradient = compiled(model, _value_and_grad_at)(*batch, weights)
+    multiply = compiled(model, _product_at)
+    return loss, gradient, lambda vector: multiply(*batch, weights, vector)
+
+
+def _value_and_grad_at(model, present, state, x, y, sample_weight, weights):
+    weights = present if weights is None else weights
+    return value_and_grad(model, weights, state, x, y, sample_weight)
+
+
+def _product_at(model, present, state, x, y, sample_weight, weights, vector):
+    weights = present if weights is None else weights
+    return hessian_vector_product(model, weights, vector, state, x, y, sample_weight)
 
 
 def compiled(model: keras.Model, function: Callable, **options: Any) -> Callable:

@@ -5,6 +5,7 @@ A model's variables are arguments of compiled functions, never constants in them
 """
 
 import weakref
+from pathlib import Path
 
 import jax
 import keras
@@ -13,10 +14,25 @@ from jax import numpy as jnp
 
 from keras_bnsmooth.autodiff.function_cache import cached
 from keras_bnsmooth.autodiff.training_loss import (
+    calls_of,
     check_divisible,
     loss_scale,
+    raise_custom_gradient,
+    replaced,
+    second_derivative_errors,
     training_loss,
 )
+
+try:
+    from jax.extend.core import jaxprs_in_params
+except ImportError:  # before JAX 0.8
+    from jax.core import jaxprs_in_params
+
+
+def value(model, weights, state, x, y, sample_weight=None):
+    """Returns the training loss."""
+    function = cached(model, training_loss, {}, _jit)
+    return function(list(weights), list(state), x, y, sample_weight)
 
 
 def value_and_grad(
@@ -41,6 +57,65 @@ def _differentiate(model, weights, state, x, y, sample_weight, scale):
     if scale is not None:
         gradient = [g / scale.astype(g.dtype) for g in gradient]
     return loss, gradient
+
+
+def hessian_vector_product(
+    model, weights, vector, state, x, y, sample_weight=None, stops=True
+):
+    """Returns the product of the Hessian of the training loss and a vector."""
+    function = cached(model, _differentiate_twice, {"stops": stops}, _jit)
+    scale = loss_scale(model)
+    batch = (x, y, sample_weight)
+    with second_derivative_errors(NotImplementedError, TypeError):
+        return function(list(weights), list(vector), list(state), *batch, scale)
+
+
+def stops_gradients(model, x, y, sample_weight):
+    """Returns whether the training loss calls `jax.lax.stop_gradient`."""
+
+    def loss(weights, state):
+        return training_loss(model, weights, state, x, y, sample_weight)
+
+    variables = model.trainable_variables, model.non_trainable_variables
+    with calls_of(jax.lax, "stop_gradient") as calls:
+        jax.eval_shape(loss, *([v.value for v in of_kind] for of_kind in variables))
+    return bool(calls)
+
+
+def linearize(model, x, y, sample_weight, weights):
+    """Returns None: what `jax.jit` compiles cannot return functions."""
+    return None
+
+
+def _differentiate_twice(
+    model, weights, vector, state, x, y, sample_weight, scale, *, stops
+):
+    def loss(weights):
+        return training_loss(model, weights, state, x, y, sample_weight)
+
+    def gradient(weights):
+        return _differentiate(model, weights, state, x, y, sample_weight, scale)[1]
+
+    _refuse_custom_gradients(jax.make_jaxpr(loss)(weights).jaxpr)
+    identity = {} if stops else {"stop_gradient": lambda x: x}
+    with replaced(jax.lax, **identity):
+        return jax.jvp(gradient, (weights,), (vector,))[1]
+
+
+def _refuse_custom_gradients(jaxpr):
+    """Raises a ValueError if a function other than JAX's own defines its gradient."""
+    for equation in jaxpr.eqns:
+        for inner in jaxprs_in_params(equation.params):
+            if equation.primitive.name.startswith("custom_"):
+                function = inner.debug_info
+                path = Path(function.func_filename)
+                # The latter holds `jax.custom_gradient`, which wraps a user's function.
+                if (
+                    not path.is_relative_to(Path(jax.__file__).parent)
+                    or path.name == "custom_derivatives.py"
+                ):
+                    raise_custom_gradient(f"{function.func_name} ({path.name})")
+            _refuse_custom_gradients(inner)
 
 
 def shard_batch(model, tensors):

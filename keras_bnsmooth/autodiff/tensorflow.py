@@ -1,17 +1,34 @@
 """TensorFlow implementation of the `autodiff` interface."""
 
+import contextlib
 import functools
+import inspect
+import itertools
+import math
 import weakref
+from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow.python.framework import ops as tf_ops
 
 from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.partial_evaluation import split
 from keras_bnsmooth.autodiff.training_loss import (
+    calls_of,
     check_divisible,
     loss_scale,
+    raise_custom_gradient,
+    replaced,
+    second_derivative_errors,
     training_loss,
 )
 from keras_bnsmooth.keras_model import preserve_added_losses
+
+
+def value(model, weights, state, x, y, sample_weight=None):
+    """Returns the training loss."""
+    function = cached(model, _evaluate, {}, _compile_inner)
+    return function(list(weights), list(state), x, y, sample_weight)
 
 
 def value_and_grad(
@@ -25,20 +42,64 @@ def value_and_grad(
     return loss, gradient
 
 
-def _differentiate(model, weights, state, *batch):
+def hessian_vector_product(
+    model, weights, vector, state, x, y, sample_weight=None, stops=True
+):
+    """Returns the product of the Hessian of the training loss and a vector."""
+    function = cached(model, _multiply, {"stops": stops}, _compile_checked)
+    args = (list(weights), list(state), x, y, sample_weight)
+    with second_derivative_errors(LookupError, NotImplementedError):
+        return function(*args, list(vector))
+
+
+def linearize(model, x, y, sample_weight, weights):
+    """Returns loss, gradient and v -> H v, which share a gradient, or None."""
+    # Sums over replicas have no gradient outside of the replicas.
+    if model.run_eagerly or model.distribute_strategy.num_replicas_in_sync > 1:
+        return None
+    function = cached(model, _differentiate_twice, {}, _compile_split)
+    with second_derivative_errors(LookupError, NotImplementedError):
+        return function(weights, x, y, sample_weight)
+
+
+def stops_gradients(model, *batch):
+    """Returns whether the training loss calls `tf.stop_gradient`."""
+    with calls_of(tf, "stop_gradient") as calls:
+        _graph_of_loss(model, *_present_values(model), *batch)
+    return bool(calls)
+
+
+def _evaluate(model, *args):
+    return _sum_over_replicas(training_loss, model, *args)
+
+
+def _differentiate(model, *args):
+    return _sum_over_replicas(_differentiate_on_replica, model, *args)
+
+
+def _differentiate_twice(model, *args, stops=True):
+    """Returns ((loss, gradient), H v)."""
+    with twice_differentiable(stops):
+        return _sum_over_replicas(_differentiate_twice_on_replica, model, *args)
+
+
+def _multiply(model, *args, stops):
+    return _differentiate_twice(model, *args, stops=stops)[1]
+
+
+def _sum_over_replicas(function, model, *args):
+    """Returns `function(model, *args)`, each result summed over the replicas.
+
+    Keras divides means by the number of replicas, so the sums are loss and derivatives
+    of the whole batch, as in training.
+    """
     strategy = model.distribute_strategy
     if strategy.num_replicas_in_sync == 1:
-        return _differentiate_on_replica(model, weights, state, *batch)
-    # Keras divides means by the number of replicas, so sums over replicas give the
-    # loss and gradient of the whole batch, as in training.
+        return function(model, *args)
     with preserve_added_losses(model):
-        loss, gradient = strategy.run(
-            functools.partial(_differentiate_on_replica, model),
-            args=(weights, state, *batch),
-        )
-    return (
-        strategy.reduce("SUM", loss, axis=None),
-        [strategy.reduce("SUM", g, axis=None) for g in gradient],
+        results = strategy.run(functools.partial(function, model), args=args)
+    return tf.nest.map_structure(
+        lambda result: strategy.reduce("SUM", result, axis=None), results
     )
 
 
@@ -48,14 +109,143 @@ def _differentiate_on_replica(model, weights, state, x, y, sample_weight):
         tape.watch(weights)
         loss = training_loss(model, weights, state, x, y, sample_weight)
         scaled = loss if scale is None else loss * tf.cast(scale, loss.dtype)
-    gradient = tape.gradient(
-        scaled, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
-    )
-    # Embeddings have sparse gradients.
-    gradient = [tf.convert_to_tensor(g) for g in gradient]
+    gradient = _gradient(tape, scaled, weights)
     if scale is not None:
         gradient = [g / tf.cast(scale, g.dtype) for g in gradient]
     return loss, gradient
+
+
+def _differentiate_twice_on_replica(model, weights, state, x, y, sample_weight, vector):
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(weights)
+        result = _differentiate_on_replica(model, weights, state, x, y, sample_weight)
+    return result, _gradient(tape, result[1], weights, output_gradients=vector)
+
+
+def _gradient(tape, target, weights, **options):
+    gradient = tape.gradient(
+        target,
+        weights,
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        **options,
+    )
+    # Embeddings have sparse gradients.
+    return [tf.convert_to_tensor(g) for g in gradient]
+
+
+def twice_differentiable(stops=True):
+    """Context that replaces functions of TensorFlow for second derivatives.
+
+    Values and gradients stay the same. `tf.nn.moments`, and with it normalization
+    layers, holds the mean constant when its variance is differentiated, which makes the
+    second derivative wrong. That of `tf.nn.max_pool` is correct but slow.
+
+    Args:
+        stops: Whether `tf.stop_gradient` stops gradients.
+    """
+    context = contextlib.ExitStack()
+    max_pool = functools.partial(_max_pool, tf.nn.max_pool)
+    context.enter_context(replaced(tf.nn, moments=_moments, max_pool=max_pool))
+    if not stops:
+        context.enter_context(replaced(tf, stop_gradient=tf.identity))
+    return context
+
+
+def _moments(x, axes, shift=None, keepdims=False, name=None):
+    x = tf.convert_to_tensor(x)
+    # As TensorFlow does: statistics of halves are taken in single precision.
+    y = tf.cast(x, tf.float32) if x.dtype in (tf.float16, tf.bfloat16) else x
+    mean = tf.reduce_mean(y, axes, keepdims=True)
+    variance = _mean_square(y, mean, axes)
+    if not keepdims:
+        mean, variance = (tf.squeeze(moment, axes) for moment in (mean, variance))
+    return tf.cast(mean, x.dtype), tf.cast(variance, x.dtype)
+
+
+def _mean_square(x, mean, axes):
+    @tf.custom_gradient
+    def mean_square(x, mean):
+        value = tf.reduce_mean(tf.math.squared_difference(x, mean), axes, keepdims=True)
+        count = tf.cast(tf.size(x) / tf.size(value), x.dtype)
+
+        def gradient(upstream):
+            # That of the mean is zero, but x - mean here depends on it.
+            return upstream * (2 / count) * (x - mean), tf.zeros_like(mean)
+
+        return value, gradient
+
+    return mean_square(x, mean)
+
+
+def _max_pool(max_pool, input, ksize, strides, padding, data_format=None, name=None):
+    size, step = (
+        list(option) if isinstance(option, Sequence) else [option, option]
+        for option in (ksize, strides)
+    )
+    # Only windows that tile an image.
+    if not (
+        len(input.shape) == 4
+        and len(size) == 2
+        and size == step
+        and data_format in (None, "NHWC")
+        and all(
+            length is not None and length % window == 0
+            for length, window in zip(input.shape[1:3], size, strict=True)
+        )
+    ):
+        return max_pool(input, ksize, strides, padding, data_format, name)
+    window = [1, *size, 1]
+    options = {"ksize": window, "strides": window, "padding": padding}
+
+    @tf.custom_gradient
+    def pool(x):
+        y = tf.raw_ops.MaxPool(input=x, **options)
+        # Piecewise constant.
+        mask = tf.raw_ops.StopGradient(
+            input=tf.raw_ops.MaxPoolGrad(
+                orig_input=x, orig_output=y, grad=tf.ones_like(y), **options
+            )
+        )
+
+        def gradient(upstream):
+            repeated = tf.raw_ops.AvgPoolGrad(
+                orig_input_shape=tf.shape(x),
+                grad=upstream * math.prod(size),
+                **options,
+            )
+            return mask * repeated
+
+        return y, gradient
+
+    return pool(input)
+
+
+def _refuse_custom_gradients(model, *args):
+    """Raises a ValueError if the loss contains a user's `tf.custom_gradient`."""
+    definition = _graph_of_loss(model, *args).as_graph_def()
+    functions = [function.node_def for function in definition.library.function]
+    for node in itertools.chain(definition.node, *functions):
+        name = node.attr["_gradient_op_type"].s.decode()
+        if name.startswith("CustomGradient") and not _is_of_tensorflow(name):
+            raise_custom_gradient(node.name)
+
+
+def _graph_of_loss(model, *args):
+    def loss(*args):
+        return _evaluate(model, *args)
+
+    return tf.function(loss, autograph=False).get_concrete_function(*args).graph
+
+
+def _is_of_tensorflow(name):
+    """Returns whether a custom gradient is part of TensorFlow, such as that of silu.
+
+    TensorFlow registers a closure in which the function that was given is found.
+    """
+    function = tf_ops.gradient_registry.lookup(name)
+    tape_function = inspect.getclosurevars(function).nonlocals["tape_grad_fn"]
+    given = inspect.getclosurevars(tape_function).nonlocals["grad_fn"]
+    return given.__module__.startswith("tensorflow.")
 
 
 def shard_batch(model, tensors):
@@ -117,16 +307,72 @@ def _compile_outermost(model, function):
 
     def at_present_values(*arrays):
         model = reference()
-        weights = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
-        state = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
-        return function(weights, state, *arrays)
+        return function(*_present_values(model), *arrays)
 
     return _compile(model, at_present_values, jit_compile=bool(model.jit_compile))
+
+
+def _present_values(model):
+    """Returns W and the values of the non-trainable variables."""
+    return tuple(
+        [tf.convert_to_tensor(v.value) for v in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    )
 
 
 def _compile_inner(model, function):
     # XLA compiles it along with the outermost function, or not at all.
     return _compile(model, function, jit_compile=None)
+
+
+def _compile_checked(model, function):
+    """Compiles `_multiply`, which first looks for custom gradients."""
+    reference, unchecked = weakref.ref(model), True
+    graph = _compile_inner(model, function)
+
+    def checked(weights, state, x, y, sample_weight, *vector):
+        nonlocal unchecked
+        if unchecked:
+            _refuse_custom_gradients(reference(), weights, state, x, y, sample_weight)
+            unchecked = False
+        return graph(weights, state, x, y, sample_weight, *vector)
+
+    return checked
+
+
+def _compile_split(model, function):
+    """Compiles `_differentiate_twice` to products that share one gradient."""
+    reference, graphs = weakref.ref(model), {}
+
+    def linearized(weights, *batch):
+        model = reference()
+        present, state = _present_values(model)
+        if weights is None:
+            weights = present
+        args = [list(map(tf.convert_to_tensor, weights)), state, *batch]
+        leaves = tf.nest.flatten(args)
+        tensors = [leaf for leaf in leaves if leaf is not None]
+        key = tuple((tuple(t.shape), t.dtype) for t in tensors)
+        if key not in graphs:
+            _refuse_custom_gradients(model, *args)
+
+            def of_lists(first, vector):
+                values = iter(first)
+                filled = [None if leaf is None else next(values) for leaf in leaves]
+                return function(*tf.nest.pack_sequence_as(args, filled), vector)
+
+            jit_compile = bool(model.jit_compile)
+            compile_function = functools.partial(
+                _compile, model, jit_compile=jit_compile
+            )
+            graphs[key] = split(of_lists, tensors, args[0], compile_function)
+        if graphs[key] is None:
+            return None
+        prepare, finish = graphs[key]
+        (loss, gradient), intermediate = prepare(tensors)
+        return loss, gradient, lambda vector: finish(list(vector), intermediate)
+
+    return linearized
 
 
 def _compile(model, function, jit_compile):

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import keras
 from keras import ops
@@ -82,3 +83,56 @@ def check_divisible(samples: int, devices: int) -> int:
             f"whose size is a multiple of {devices}."
         )
     return devices
+
+
+@contextlib.contextmanager
+def second_derivative_errors(*types: type[Exception]) -> Iterator[None]:
+    """Context that turns a backend's errors on second derivatives into ValueErrors."""
+    try:
+        yield
+    except types as error:
+        raise ValueError(
+            "an operation of the model has no second derivative on this backend, so "
+            f"curvature cannot be measured: {error}"
+        ) from error
+
+
+def raise_custom_gradient(name: str) -> NoReturn:
+    """Raises a ValueError that names an operation with a gradient of its own."""
+    raise ValueError(
+        f"{name} defines its own gradient, whose derivative need not be that of the "
+        "loss, so curvature cannot be measured; compute it by differentiable "
+        "operations alone."
+    )
+
+
+@contextlib.contextmanager
+def replaced(owner: Any, **attributes: Any) -> Iterator[None]:
+    """Context in which an object or module has other attributes."""
+    originals = {name: getattr(owner, name) for name in attributes}
+    for name, attribute in attributes.items():
+        setattr(owner, name, attribute)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(owner, name, original)
+
+
+@contextlib.contextmanager
+def calls_of(owner: Any, name: str) -> Iterator[list]:
+    """Context with a list that grows by each call of a function.
+
+    Args:
+        owner: Object or module that the function is an attribute of.
+        name: Name of the attribute.
+    """
+    calls: list = []
+    function = getattr(owner, name)
+
+    def counted(*args, **kwargs):
+        calls.append(name)
+        return function(*args, **kwargs)
+
+    with replaced(owner, **{name: counted}):
+        yield calls

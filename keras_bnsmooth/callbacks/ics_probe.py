@@ -3,17 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from keras_bnsmooth.callbacks.update_probe import UpdateProbe
-from keras_bnsmooth.probes.arguments import check_model
+from keras_bnsmooth.callbacks.update_probe import UpdateProbe, check_update
+from keras_bnsmooth.probes.arguments import as_weights, check_model
 from keras_bnsmooth.probes.determinism import check_internal_covariate_shift
-from keras_bnsmooth.probes.internal_covariate_shift import (
-    as_weights,
-    measure_covariate_shift,
-)
+from keras_bnsmooth.probes.internal_covariate_shift import measure_covariate_shift
 from keras_bnsmooth.records.dashboard import Dashboard, LineChart
 from keras_bnsmooth.records.json_lines import PathLike
-
-_UPDATES = ("gradient_descent", "training")
 
 
 class ICSProbe(UpdateProbe):
@@ -76,12 +71,7 @@ class ICSProbe(UpdateProbe):
             class_weight=class_weight,
             dry_run=dry_run,
         )
-        if update not in _UPDATES:
-            raise ValueError(
-                f"update must be one of {', '.join(map(repr, _UPDATES))}; "
-                f"received {update!r}."
-            )
-        self.needs_update = update == "training"
+        self.needs_update = check_update(update)
 
     def check(self, batch):
         """Runs a trial measurement, see `ProbeCallback`."""

@@ -1,11 +1,12 @@
 """Checks and conversions of the model and the batch that every probe is given."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_bnsmooth import autodiff
+from keras_bnsmooth import autodiff, keras_model
 
 
 def check_built(model: keras.Model) -> None:
@@ -72,7 +73,30 @@ def to_tensors(
         )
     if any(size == [0] for size in sizes.values()):
         raise ValueError("The batch has no samples.")
+    keras_model.build_loss(model, *batch)
     return autodiff.shard_batch(model, batch)
+
+
+def as_weights(
+    model: keras.Model, arrays: Sequence, name: str = "weights"
+) -> list[Any]:
+    """Converts arrays or variables to tensors like the trainable variables.
+
+    Raises:
+        ValueError: Their shapes are not those of the trainable variables.
+    """
+    arrays = [a.value if isinstance(a, keras.Variable) else a for a in arrays]
+    shapes = [tuple(a.shape) for a in arrays]
+    expected = [tuple(v.shape) for v in model.trainable_variables]
+    if shapes != expected:
+        raise ValueError(
+            f"{name} must hold one array per trainable variable, {len(expected)} of "
+            f"shapes {expected}; received {shapes}."
+        )
+    return [
+        keras.ops.convert_to_tensor(a, v.dtype)
+        for a, v in zip(arrays, model.trainable_variables, strict=True)
+    ]
 
 
 def _has_samples(leaf):

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff
-from keras_bnsmooth.probes.arguments import check_model, to_tensors
+from keras_bnsmooth.probes.arguments import as_weights, check_model, to_tensors
 from keras_bnsmooth.probes.layer_list import weight_layers
 from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
@@ -145,28 +145,6 @@ def measure_covariate_shift(
     return InternalCovariateShift(
         layers=[layer.name for layer in layers], l2=np.sqrt(distance), cosine=cosine
     )
-
-
-def as_weights(
-    model: keras.Model, arrays: Sequence, name: str = "weights"
-) -> list[Any]:
-    """Converts arrays or variables to tensors like the trainable variables.
-
-    Raises:
-        ValueError: Their shapes are not those of the trainable variables.
-    """
-    arrays = [a.value if isinstance(a, keras.Variable) else a for a in arrays]
-    shapes = [tuple(a.shape) for a in arrays]
-    expected = [tuple(v.shape) for v in model.trainable_variables]
-    if shapes != expected:
-        raise ValueError(
-            f"{name} must hold one array per trainable variable, {len(expected)} of "
-            f"shapes {expected}; received {shapes}."
-        )
-    return [
-        ops.convert_to_tensor(a, v.dtype)
-        for a, v in zip(arrays, model.trainable_variables, strict=True)
-    ]
 
 
 def _step(model, weights, state, batch, learning_rate, given_weights, next_weights):

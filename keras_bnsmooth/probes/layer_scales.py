@@ -159,7 +159,8 @@ def _recovered(model, layers, next_weights, move, learning_rate):
 def _is_plain_sgd(optimizer):
     """Whether the optimizer moves the weights by -lr g, with g of a single batch."""
     return (
-        type(optimizer) is keras.optimizers.SGD
+        # Not a subclass; Keras has one of its own on torch.
+        type(optimizer) is type(keras.optimizers.SGD())
         and not optimizer.momentum
         and not optimizer.weight_decay
         and not optimizer.clipnorm

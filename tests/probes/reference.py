@@ -77,6 +77,7 @@ def _differentiate_on_jax(model, x, y, sample_weight):
 
 
 def _differentiate_on_torch(model, x, y, sample_weight):
+    model.zero_grad()  # a training step leaves its gradient
     loss = _loss(model, x, y, sample_weight)
     variables = [v.value for v in model.trainable_variables]
     loss.backward()
