@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_bnsmooth.autodiff.tensorflow import twice_differentiable
+
 DTYPE = "float64"
 
 
@@ -93,7 +95,8 @@ class TappedNetwork:
         for i, layer in enumerate(self.normalizations):
             layer.input_shift = input_shifts.get(i)
             layer.output_shift = output_shifts.get(i)
-        return self._loss(self._y, self._network(self._x, training=True))
+        with twice_differentiable():
+            return self._loss(self._y, self._network(self._x, training=True))
 
 
 def _in_float64(layer):
