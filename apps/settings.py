@@ -5,6 +5,8 @@ Everything that distinguishes the paper's runs is named here, once.
 
 import dataclasses
 
+import numpy as np
+
 from keras_bnsmooth.models.norms import NORMS, norm_layer_name
 
 NETWORKS = ("vgg", "dln")
@@ -12,6 +14,18 @@ NETWORKS = ("vgg", "dln")
 VGG_NORMS = NORMS
 # Noise alone makes the DLN diverge within 100 steps, see BUILD.md.
 DLN_NORMS = tuple(norm for norm in NORMS if norm != "noise")
+# Step sizes of the loss landscape in learning rates: the paper's (appendix A.2.2), from
+# which its bands are drawn, and all that are measured. Smaller ones raise the limit of
+# beta, 1 / smallest step size.
+PAPER_STEP_SIZES = {
+    "vgg": np.geomspace(1 / 2, 4, 8),
+    "dln": np.geomspace(1 / 100, 30, 8),
+}
+STEP_SIZES = {
+    "vgg": np.append(np.geomspace(1 / 100, 1 / 2, 5)[:-1], PAPER_STEP_SIZES["vgg"]),
+    "dln": PAPER_STEP_SIZES["dln"],
+}
+
 # The norms of section 3.3.
 LP_NORMS = ("l1", "l2", "linf")
 
@@ -27,6 +41,7 @@ PROBES = {
     "landscape": "probe_every",
     "landscape_random": "random_probe_every",
     "ics": "ics_every",
+    "sharpness": "sharpness_every",
     "activations": "activations_every",
     "layer_scales": "layer_scales_every",
 }

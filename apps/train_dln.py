@@ -12,11 +12,11 @@ directory; rerun the same command to resume a stopped run.
 import itertools
 
 import keras
-import numpy as np
 from absl import flags
 
 from apps import data, program
 from apps.figures.training_curves import draw_training_curves
+from apps.settings import STEP_SIZES
 from apps.training import run_flags
 from apps.training.compilation import compile_full_batch
 from apps.training.environment import set_precision
@@ -42,9 +42,6 @@ flags.DEFINE_enum(
     ["float32", "float64"],
     "Floating-point precision of all computations.",
 )
-
-# Step sizes of the loss landscape, [1/100, 30] x learning rate (appendix A.2.2).
-_MULTIPLES = tuple(np.geomspace(1 / 100, 30, 8))
 
 
 def build(loss, devices):
@@ -91,7 +88,10 @@ def main():
             metrics_every=FLAGS.metrics_every,
             checkpoint_every=FLAGS.checkpoint_every,
             callbacks=run_flags.probe_callbacks(
-                lambda step: (x, y), run.path, successive=False, multiples=_MULTIPLES
+                lambda step: (x, y),
+                run.path,
+                successive=False,
+                multiples=STEP_SIZES["dln"],
             ),
             derive=lambda row: {"squared_error": row["loss"] * scale},
         )

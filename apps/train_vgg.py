@@ -17,6 +17,7 @@ from absl import flags
 from apps import data, program
 from apps.errors import user_errors
 from apps.figures.training_curves import draw_training_curves
+from apps.settings import STEP_SIZES
 from apps.training import run_flags
 from apps.training.train import train
 from keras_bnsmooth import models
@@ -87,7 +88,9 @@ def main():
             checkpoint_every=FLAGS.checkpoint_every,
             test_data=(batches.standardize(data_set.x_test), data_set.y_test),
             test_every=FLAGS.test_every,
-            callbacks=run_flags.probe_callbacks(batches, run.path),
+            callbacks=run_flags.probe_callbacks(
+                batches, run.path, multiples=STEP_SIZES["vgg"]
+            ),
         )
     if run.writes:
         picture = draw_training_curves(run.path)

@@ -27,6 +27,15 @@ def _describe_step_sizes(shown):
     return f"{multiples.min():.2g} to {multiples.max():.2g} learning rates"
 
 
+def _describe_smaller_steps(shown):
+    """Returns which step sizes beta includes beyond those of the bands, or ""."""
+    record = shown.records(shown.settings[0])["none"][0]
+    smallest = 1 / record["ceiling"][0] / record["learning_rate"][0]
+    if smallest > 0.99 * record["step_sizes"][0, 0] / record["learning_rate"][0]:
+        return ""
+    return f", over steps from {smallest:.2g} learning rates on"
+
+
 def _describe_unresolved(shown, quantities=tuple(_UNRESOLVED)):
     """Returns a sentence per quantity of which values are left out, or ""."""
     text = ""
@@ -69,7 +78,11 @@ _LANDSCAPE = (
     "gradient over steps of ",
     _describe_step_sizes,
     " in the direction of the gradient; (c) effective beta-smoothness, the largest "
-    "change of the gradient divided by the distance moved. ",
+    "change of the gradient divided by the distance moved",
+    _describe_smaller_steps,
+    ". Points are hollow where it is saturated: at the smallest step the gradient has "
+    "changed by its own length, so beta is about 1 / smallest step size, whatever the "
+    "curvature. ",
     *_RUNS,
 )
 _CHANGES = (
@@ -82,7 +95,9 @@ _NORMS = (
     "Training with each normalization: (a) training curve; at each training step, the "
     "range of (b) the loss and (c) the l2 change of the gradient over steps in the "
     "direction of the gradient, each normalization in front of the standard network; "
-    "(d) effective beta-smoothness. ",
+    "(d) effective beta-smoothness",
+    _describe_smaller_steps,
+    ", with hollow points where it is saturated. ",
     *_RUNS,
 )
 _VGG_LANDSCAPE = ("The optimization landscape of the VGG", *_LANDSCAPE)

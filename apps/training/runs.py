@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from apps.errors import UserError, user_errors
-from apps.settings import PROBES
+from apps.settings import PAPER_STEP_SIZES, PROBES
 from apps.training.run_directory import all_flags
+from keras_bnsmooth.plots.columns import restrict_step_sizes
 from keras_bnsmooth.records import json_lines
 
 # The flags that set apart the runs of one network: these are what is compared.
@@ -82,6 +83,9 @@ class Run:
     def record(self, name):
         """Returns a record as columns, see `json_lines.read_columns`.
 
+        A landscape holds the step sizes of the paper's range; beta is the maximum over
+        all that were measured.
+
         Args:
             name: `"metrics"` or a key of `PROBES`.
 
@@ -91,7 +95,11 @@ class Run:
         if not self.has(name):
             raise UserError(f"{self.path}: {name}.jsonl is missing.")
         with user_errors():  # a damaged record
-            return json_lines.read_columns(self.path / f"{name}.jsonl")
+            columns = json_lines.read_columns(self.path / f"{name}.jsonl")
+        if name.startswith("landscape") and "step_sizes" in columns:
+            paper = PAPER_STEP_SIZES[self.network]
+            return restrict_step_sizes(columns, paper[0], paper[-1])
+        return columns
 
     def rows_lost(self, name):
         """Returns how many scheduled rows a diverged run did not live to record."""

@@ -49,9 +49,9 @@ class LandscapeProbe(ProbeCallback):
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
-            `loss` [T], `gradient_norm` [T], `beta` [T], `step_sizes` [T, K],
-            `losses` [T, K], `gradient_distances` [T, K] and `resolved` [T, K], as in
-            `kb.probes.Landscape`. Rows of the record have the same entries.
+            and the attributes of `kb.probes.Landscape`: [T, K] those of each step
+            size, `step_sizes`, `losses`, `gradient_distances`, `resolved` and `betas`;
+            [T] all others. Rows of the record have the same entries.
 
     Raises:
         ValueError: An argument is not as described. When training starts: the model
@@ -111,16 +111,7 @@ class LandscapeProbe(ProbeCallback):
         r = measure_landscape(
             self.model, batch, self._current_step_sizes(), self._direction_at(step)
         )
-        return {
-            "learning_rate": self.learning_rate(),
-            "loss": r.loss,
-            "gradient_norm": r.gradient_norm,
-            "beta": r.beta,
-            "step_sizes": r.step_sizes,
-            "losses": r.losses,
-            "gradient_distances": r.gradient_distances,
-            "resolved": r.resolved,
-        }
+        return {"learning_rate": self.learning_rate(), **vars(r)}
 
     def dashboard(self):
         """Returns the charts for TensorBoard's Custom Scalars."""
@@ -142,6 +133,8 @@ class LandscapeProbe(ProbeCallback):
             "loss": row["loss"],
             "gradient_norm": row["gradient_norm"],
             "beta": row["beta"],
+            "beta_over_range": row["beta_over_range"],
+            "saturated": float(row["saturated"]),
             **_band("loss_band", np.asarray(row["losses"])),
             **_band("gradient_band", distances[resolved]),
         }

@@ -112,9 +112,11 @@ class ProbeCallback(keras.callbacks.Callback):
         After a restart it begins with the rows that the record already holds. If
         training starts over at step 0, as after `compile`, it starts over too.
         """
-        if not self._rows:
-            return {}
-        return {key: _stack([row[key] for row in self._rows]) for key in self._rows[0]}
+        # Rows that an older version recorded may lack a quantity.
+        keys = dict.fromkeys(key for row in self._rows for key in row)
+        return {
+            key: _stack([row.get(key, np.nan) for row in self._rows]) for key in keys
+        }
 
     def measure(self, step: int, batch: tuple) -> dict[str, Any]:
         """Returns the row of the record for this step, without the step itself.

@@ -57,6 +57,43 @@ def mask_unresolved(record):
     return record | {"gradient_distances": distances}
 
 
+def with_ceiling(record):
+    """Returns a landscape record with `saturated` and `ceiling` [rows].
+
+    The ceiling is 1 / s for the smallest resolved step size s: where a record is
+    saturated, beta is about that. Records of older versions lack the former.
+    """
+    sizes = np.where(record["resolved"], record["step_sizes"], np.inf)
+    rows, smallest = np.arange(len(sizes)), sizes.argmin(1)
+    distances = record["gradient_distances"][rows, smallest]
+    known = np.isfinite(sizes[rows, smallest]) & (sizes[rows, smallest] > 0)
+    with np.errstate(divide="ignore"):
+        return record | {
+            "saturated": known & (distances >= 0.9 * record["gradient_norm"]),
+            "ceiling": np.where(known, 1 / sizes[rows, smallest], np.nan),
+        }
+
+
+def restrict_step_sizes(record, lowest, highest):
+    """Returns a landscape record of the step sizes within a range.
+
+    Quantities of all step sizes together, such as beta, stay as they are.
+
+    Args:
+        record: Record with `learning_rate` [rows] and `step_sizes` [rows, K].
+        lowest: End of the range, in learning rates.
+        highest: End of the range, in learning rates.
+    """
+    record = with_ceiling(record)
+    multiples = record["step_sizes"][0] / record["learning_rate"][0]
+    # Learning rates are rounded to single precision.
+    within = (multiples > lowest * (1 - 1e-6)) & (multiples < highest * (1 + 1e-6))
+    return {
+        name: values[:, within] if values.ndim == 2 else values
+        for name, values in record.items()
+    }
+
+
 def layer_names(record):
     """Returns the names of the recorded layers, from input to output."""
     return [str(name) for name in record["layers"][0]]

@@ -38,9 +38,17 @@ class Landscape:
         resolved: bool [K]. False if the gradient distance is not finite, or if more
             than a twentieth of it may be rounding, as happens for steps hardly longer
             than the spacing of floating-point numbers around the weights.
-        beta: Effective beta-smoothness, the maximum over resolved s of
-            ||grad L(W - s d) - g|| / (s ||d||): figures 4c and 9c. NaN if no step
-            size is resolved or the gradient is zero.
+        betas: ||grad L(W - s d) - g|| / (s ||d||), float64 [K]; NaN where not resolved,
+            where s is zero and where the gradient is zero.
+        beta: Effective beta-smoothness, the largest of `betas`: figures 4c and 9c. NaN
+            if all are.
+        beta_step_size: The s at which it is attained, or NaN.
+        beta_over_range: The largest resolved gradient distance over the largest
+            distance moved, s ||d||, which is how the caption of figure 4 can also be
+            read. NaN if no step size is resolved or the gradient is zero.
+        saturated: Whether, at the smallest resolved s, the gradient has changed by 0.9
+            of its own length or more. Then beta is about 1 / s whatever the curvature,
+            which smaller step sizes, or `kb.probes.sharpness`, would tell.
     """
 
     loss: float
@@ -49,9 +57,15 @@ class Landscape:
     losses: np.ndarray
     gradient_distances: np.ndarray
     resolved: np.ndarray
+    betas: np.ndarray
     beta: float
+    beta_step_size: float
+    beta_over_range: float
+    saturated: bool
 
 
+# The gradient has then changed by about its own length.
+_SATURATED = 0.9
 # A distance is resolved if it is this many times the rounding noise of gradients,
 # which bounds its relative error, and so that of beta, by 5 %.
 _RESOLVED = 20
@@ -152,8 +166,6 @@ def measure_landscape(
     close = distances < _SURELY_RESOLVED * unit * gradient_norm
     if np.any(close & (step_sizes > 0)):
         resolved &= distances >= _RESOLVED * rounding_noise(model, batch, unit)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = distances / (step_sizes * gradient_norm)
     return Landscape(
         loss=float(loss),
         gradient_norm=gradient_norm,
@@ -161,7 +173,38 @@ def measure_landscape(
         losses=ops.convert_to_numpy(curve[:, 0]).astype(np.float64),
         gradient_distances=distances,
         resolved=resolved,
-        beta=float(np.max(ratios[resolved])) if resolved.any() else float("nan"),
+        **vars(smoothness(step_sizes, gradient_norm, distances, resolved)),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Smoothness:
+    """The attributes of `Landscape` that the others determine."""
+
+    betas: np.ndarray
+    beta: float
+    beta_step_size: float
+    beta_over_range: float
+    saturated: bool
+
+
+def smoothness(step_sizes, gradient_norm, gradient_distances, resolved) -> Smoothness:
+    """Computes a `Smoothness` from attributes of a `Landscape`."""
+    moved = step_sizes * gradient_norm
+    known = np.flatnonzero(resolved & (moved > 0))
+    betas = np.full(len(step_sizes), np.nan)
+    if not known.size:
+        return Smoothness(betas, np.nan, np.nan, np.nan, False)
+    distances = gradient_distances[known]
+    betas[known] = distances / moved[known]
+    largest = np.nanargmax(betas)
+    smallest = known[np.argmin(moved[known])]
+    return Smoothness(
+        betas=betas,
+        beta=float(betas[largest]),
+        beta_step_size=float(step_sizes[largest]),
+        beta_over_range=float(distances.max() / moved[known].max()),
+        saturated=bool(gradient_distances[smallest] >= _SATURATED * gradient_norm),
     )
 
 

@@ -6,8 +6,10 @@ from keras_bnsmooth.plots.columns import (
     align_seeds,
     drop_missing,
     evenly_spaced,
+    restrict_step_sizes,
     select_layer,
     summarize,
+    with_ceiling,
 )
 
 
@@ -56,3 +58,36 @@ def test_two_layers_are_at_one_third_and_two_thirds_of_the_depth():
     layers = [f"conv{number}" for number in range(1, 17)]
     assert evenly_spaced(layers, 2) == [(5, "conv5"), (11, "conv11")]
     assert evenly_spaced(["a", "b"], 6) == [(1, "a"), (2, "b")]
+
+
+def test_ceiling_and_saturation_of_a_record_without_them():
+    record = {
+        "step": np.array([0, 1, 2, 3]),
+        "gradient_norm": np.full(4, 2.0),
+        "step_sizes": np.array([[0.1, 0.2]] * 3 + [[0.0, 0.0]]),
+        "gradient_distances": np.array([[1.7, 3], [1.9, 3], [0.1, 3], [0.0, 0.0]]),
+        "resolved": np.array([[True, True]] * 2 + [[False, True], [True, True]]),
+    }
+    found = with_ceiling(record)
+    np.testing.assert_array_equal(found["ceiling"], [10, 10, 5, np.nan])
+    np.testing.assert_array_equal(found["saturated"], [False, True, True, False])
+
+
+def test_step_sizes_are_restricted_to_a_range_of_learning_rates():
+    rate = float(np.float32(0.1))
+    record = {
+        "step": np.array([0, 1]),
+        "learning_rate": np.full(2, rate),
+        "beta": np.array([7.0, 8.0]),
+        "gradient_norm": np.ones(2),
+        "step_sizes": np.array([[0.01, 0.5, 4.0]] * 2) * 0.1,
+        "losses": np.arange(6.0).reshape(2, 3),
+        "gradient_distances": np.array([[1.0, 2, 3]] * 2),
+        "resolved": np.ones((2, 3), bool),
+    }
+    found = restrict_step_sizes(record, 0.5, 4)
+    np.testing.assert_array_equal(found["losses"], [[1, 2], [4, 5]])
+    np.testing.assert_array_equal(found["beta"], [7, 8])
+    # These are about all step sizes, as beta is.
+    np.testing.assert_array_equal(found["saturated"], [True, True])
+    np.testing.assert_allclose(found["ceiling"], 1000)

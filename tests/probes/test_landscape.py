@@ -8,6 +8,7 @@ import pytest
 
 from keras_bnsmooth import probes
 from keras_bnsmooth.probes import directions, rounding
+from keras_bnsmooth.probes.landscape import smoothness
 from tests.probes import example_models, reference
 
 STEP_SIZES = np.array([0.05, 0.2, 0.4])
@@ -103,6 +104,56 @@ def test_quadratic_beta_is_the_curvature_along_the_gradient():
         r.gradient_distances, r.step_sizes * np.linalg.norm(hessian @ g), rtol=1e-4
     )
     assert r.gradient_norm == pytest.approx(np.linalg.norm(g), rel=1e-5)
+
+
+def test_beta_of_every_step_size():
+    # L(w) = c w^2 / 2 at w = 1 has g = c, and the gradient c (1 - s c) after a step.
+    c = 3.0
+    weights = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    model = keras.Sequential([keras.Input((1,)), weights])
+    model.compile("sgd", lambda y, y_pred: c / 2 * keras.ops.square(y_pred))
+    for step_sizes, saturated in (
+        ([0.1, 0.2, 0.4], False),
+        ([0.29, 0.4], False),
+        ([0.31, 0.4], True),
+        ([0.4, 0.31], True),
+    ):
+        r = probes.landscape(model, np.ones((2, 1)), np.ones((2, 1)), step_sizes)
+        np.testing.assert_allclose(r.betas, c, rtol=1e-5)
+        assert r.beta == max(r.betas)
+        assert r.beta_step_size in step_sizes
+        assert r.beta_over_range == pytest.approx(c, rel=1e-5)
+        assert r.saturated is saturated
+
+
+def test_beta_over_range_divides_by_the_largest_distance():
+    model, (x, y) = example_models.bn_cnn()
+    r = probes.landscape(model, x, y, STEP_SIZES)
+    _, norm, _, distances, _ = reference.landscape(model, x, y, STEP_SIZES)
+    np.testing.assert_allclose(r.betas, distances / (STEP_SIZES * norm), rtol=1e-4)
+    expected = distances.max() / (STEP_SIZES.max() * norm)
+    assert r.beta_over_range == pytest.approx(expected, rel=1e-4)
+    assert r.beta_step_size == STEP_SIZES[np.argmax(r.betas)]
+
+
+@pytest.mark.parametrize(
+    ("step_sizes", "distances", "resolved", "expected"),
+    [
+        # Whether beta is a ceiling shows at the smallest step that is resolved.
+        ([0.1, 0.2], [0.001, 2.0], [False, True], (5.0, 0.2, 5.0, True)),
+        ([0.1, 0.2], [0.5, np.inf], [True, False], (2.5, 0.1, 2.5, False)),
+        ([0.1, 0.2], [np.inf, np.nan], [False, False], (np.nan,) * 3 + (False,)),
+        # The dry run, and the start of a warm-up.
+        ([0.0, 0.0], [0.0, 0.0], [True, True], (np.nan,) * 3 + (False,)),
+        ([0.0, 0.1], [0.0, 0.8], [True, True], (4.0, 0.1, 4.0, False)),
+    ],
+)
+def test_smoothness_of_what_is_resolved(step_sizes, distances, resolved, expected):
+    r = smoothness(np.array(step_sizes), 2.0, np.array(distances), np.array(resolved))
+    found = (r.beta, r.beta_step_size, r.beta_over_range, r.saturated)
+    np.testing.assert_array_equal(found, expected)
+    unknown = ~np.array(resolved) | (np.array(step_sizes) == 0)
+    np.testing.assert_array_equal(np.isnan(r.betas), unknown)
 
 
 def test_linear_loss_has_beta_zero():
