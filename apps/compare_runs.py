@@ -2,7 +2,8 @@
 
 python -m apps.compare_runs runs/none runs/bn runs/l1 --output=runs/norms.png
 
-With `--landscape`, folders that only a `LandscapeProbe` wrote are accepted as well.
+With `--landscape` or `--sharpness`, folders that only the probe of that name wrote are
+accepted as well.
 """
 
 from pathlib import Path
@@ -12,7 +13,8 @@ from absl import flags
 from apps import program
 from apps.errors import UserError, user_errors
 from apps.figures.training_curves import (
-    draw_landscapes,
+    PROBE_FIGURES,
+    draw_probe_figure,
     draw_training_curves,
     label_runs,
 )
@@ -21,9 +23,10 @@ from keras_bnsmooth.records import json_lines
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string("output", "training_curves.png", "Path of the training curves.")
-flags.DEFINE_string(
-    "landscape", None, "Path of a figure of the loss landscapes; not drawn by default."
-)
+for name in PROBE_FIGURES:
+    flags.DEFINE_string(
+        name, None, f"Path of a figure of the {name} records; not drawn by default."
+    )
 
 
 def main(paths):
@@ -32,10 +35,11 @@ def main(paths):
         raise UserError("pass one or more run directories.")
     runs = trained = [Path(path) for path in paths]
     with user_errors():
-        if FLAGS.landscape:
-            picture = draw_landscapes(*runs, path=FLAGS.landscape)
-            print(f"The loss landscapes are in {picture}.")
-            trained = [run for run in runs if (run / "metrics.jsonl").exists()]
+        for name in PROBE_FIGURES:
+            if FLAGS[name].value:
+                picture = draw_probe_figure(name, *runs, path=FLAGS[name].value)
+                print(f"The {name} records are drawn in {picture}.")
+                trained = [run for run in runs if (run / "metrics.jsonl").exists()]
         if trained:
             picture = draw_training_curves(*trained, path=FLAGS.output)
             _print_last_rows(trained)

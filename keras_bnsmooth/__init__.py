@@ -25,6 +25,7 @@ from keras_bnsmooth.callbacks import (
     LayerScaleProbe,
     LogSpaced,
     ProbeCallback,
+    SharpnessProbe,
     Successive,
     UpdateProbe,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "LpNormalization",
     "NoisyBatchNormalization",
     "ProbeCallback",
+    "SharpnessProbe",
     "Successive",
     "UpdateProbe",
     "callbacks",

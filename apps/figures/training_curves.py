@@ -13,7 +13,11 @@ from keras_bnsmooth.plots.drawing import (
     new_figure,
     save,
 )
-from keras_bnsmooth.plots.probe_figures import draw_landscape, read_record
+from keras_bnsmooth.plots.probe_figures import (
+    draw_landscape,
+    draw_sharpness,
+    read_record,
+)
 from keras_bnsmooth.plots.styles import assign_styles
 from keras_bnsmooth.records import json_lines
 
@@ -63,11 +67,16 @@ def draw_training_curves(*runs, path=None):
     return path
 
 
-def draw_landscapes(*runs, path):
-    """Draws loss band, gradient-predictiveness band and beta of any runs.
+# The record of each probe that is drawn for any runs, and the drawing function.
+PROBE_FIGURES = {"landscape": draw_landscape, "sharpness": draw_sharpness}
+
+
+def draw_probe_figure(name, *runs, path):
+    """Draws what a probe recorded in any runs.
 
     Args:
-        *runs: Folders with `landscape.jsonl`, written by a program or by a probe.
+        name: Key of `PROBE_FIGURES`.
+        *runs: Folders with this record, written by a program or by a probe.
         path: Path of the PNG.
 
     Returns:
@@ -77,9 +86,9 @@ def draw_landscapes(*runs, path):
         FileNotFoundError: There is no such folder or record.
     """
     runs = [Path(run) for run in runs]
-    records = {run: read_record(run, "landscape") for run in runs}
+    records = {run: read_record(run, name) for run in runs}
     styles = dict(zip(runs, style_runs(runs), strict=True))
-    save(draw_landscape(records, styles, _provenance(runs)), path)
+    save(PROBE_FIGURES[name](records, styles, _provenance(runs)), path)
     return path
 
 

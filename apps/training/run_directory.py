@@ -30,6 +30,7 @@ _LATER = {
     "logical_cpus": 1,
     "synchronized": False,
     "layer_scales_every": 0,
+    "sharpness_every": 0,
 }
 # What a process leaves in an empty directory if it is killed before config.json.
 _UNFINISHED = {".lock", "partial-config.json"}

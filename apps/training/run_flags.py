@@ -14,6 +14,7 @@ from keras_bnsmooth.callbacks import (
     ICSProbe,
     LandscapeProbe,
     LayerScaleProbe,
+    SharpnessProbe,
 )
 from keras_bnsmooth.models import NORMS
 
@@ -25,6 +26,8 @@ _PROBES = {
     "probe_every": "the loss landscape along the gradient: loss, gradient and beta",
     "random_probe_every": "the loss landscape along a random direction",
     "ics_every": "internal covariate shift, layer by layer",
+    "sharpness_every": "curvature: the extreme eigenvalues of the Hessian, and the "
+    "critical learning rate",
     "activations_every": "the activations of one unit per layer",
     "layer_scales_every": "norms of weights, gradient and update, layer by layer (one "
     "step per execution, which slows the DLN down)",
@@ -152,6 +155,7 @@ def probe_callbacks(batch_of_step, workdir, successive=True, **landscape_argumen
             },
         ),
         "ics_every": (ICSProbe, {}),
+        "sharpness_every": (SharpnessProbe, {}),
         "activations_every": (ActivationProbe, {"successive": successive}),
         "layer_scales_every": (LayerScaleProbe, {}),
     }

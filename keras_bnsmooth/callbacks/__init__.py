@@ -6,6 +6,7 @@ from keras_bnsmooth.callbacks.landscape_probe import LandscapeProbe
 from keras_bnsmooth.callbacks.layer_scale_probe import LayerScaleProbe
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.callbacks.schedules import AtSteps, EveryN, LogSpaced, Successive
+from keras_bnsmooth.callbacks.sharpness_probe import SharpnessProbe
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LayerScaleProbe",
     "LogSpaced",
     "ProbeCallback",
+    "SharpnessProbe",
     "Successive",
     "UpdateProbe",
 ]

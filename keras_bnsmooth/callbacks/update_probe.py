@@ -7,6 +7,18 @@ import numpy as np
 from keras_bnsmooth import keras_model
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 
+_UPDATES = ("gradient_descent", "training")
+
+
+def check_update(update: str) -> bool:
+    """Returns whether `update` is `"training"`, or raises a ValueError."""
+    if update not in _UPDATES:
+        raise ValueError(
+            f"update must be one of {', '.join(map(repr, _UPDATES))}; "
+            f"received {update!r}."
+        )
+    return update == "training"
+
 
 class UpdateProbe(ProbeCallback):
     """Base class for callbacks that measure the optimizer's update at scheduled steps.

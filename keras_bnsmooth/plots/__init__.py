@@ -5,6 +5,13 @@ from keras_bnsmooth.plots.probe_figures import (
     covariate_shift,
     landscape,
     layer_scales,
+    sharpness,
 )
 
-__all__ = ["activations", "covariate_shift", "landscape", "layer_scales"]
+__all__ = [
+    "activations",
+    "covariate_shift",
+    "landscape",
+    "layer_scales",
+    "sharpness",
+]

@@ -4,7 +4,15 @@ All functions take `records`, a dict from label to the list of its records, one 
 seed, and `styles`, a dict from label to `Style`.
 """
 
-from keras_bnsmooth.plots.columns import mask_unresolved, select_layer
+import numpy as np
+
+from keras_bnsmooth.plots.columns import (
+    align_seeds,
+    mask_unresolved,
+    select_layer,
+    summarize,
+    with_ceiling,
+)
 from keras_bnsmooth.plots.drawing import draw_band, draw_line, format_over_steps
 from keras_bnsmooth.plots.ridges import draw_ridges
 
@@ -26,10 +34,75 @@ def draw_gradient_band(axes, records, styles, title="gradient predictiveness"):
 
 
 def draw_beta(axes, records, styles, title="effective β-smoothness"):
-    """Draws the effective beta-smoothness."""
+    """Draws the effective beta-smoothness, with hollow points where it is saturated.
+
+    There, in any of the seeds, the gradient has changed by its own length at the
+    smallest step size s. A dotted line shows 1 / s, which beta then is.
+    """
     for label, of_label in records.items():
         draw_line(axes, of_label, "beta", styles[label])
+    ceilings = {}
+    for label, of_label in records.items():
+        shown = [
+            record if "ceiling" in record else with_ceiling(record)
+            for record in of_label
+        ]
+        steps, beta = align_seeds(shown, "beta")
+        saturated = np.any(align_seeds(shown, "saturated")[1] == 1, axis=0)
+        hollow = {"facecolors": "white", "edgecolors": styles[label].color}
+        height = summarize(beta)[0][saturated]
+        axes.scatter(steps[saturated], height, s=9, linewidths=0.8, zorder=3, **hollow)
+        for record in shown:
+            if np.any(record["saturated"]):
+                key = record["step"].tobytes(), record["ceiling"].tobytes()
+                ceilings[key] = record
+    for record in ceilings.values():
+        line = {"color": "#888888", "linestyle": ":", "linewidth": 1.2}
+        axes.plot(
+            record["step"], record["ceiling"], label="1 / smallest step size", **line
+        )
     format_over_steps(axes, title, "β", log=True)
+
+
+def draw_sharpness(axes, records, styles):
+    """Draws the largest eigenvalue of the Hessian, and 2 / learning rate."""
+    for label, of_label in records.items():
+        draw_line(axes, of_label, "sharpness", styles[label])
+    _draw_learning_rates(axes, records, lambda rate: 2 / rate, "2 / learning rate")
+    format_over_steps(axes, "sharpness", "largest eigenvalue of $H$", log=True)
+
+
+def draw_critical_learning_rate(axes, records, styles):
+    """Draws the critical learning rate, and the learning rate."""
+    for label, of_label in records.items():
+        draw_line(axes, of_label, "critical_learning_rate", styles[label])
+    _draw_learning_rates(axes, records, lambda rate: rate, "learning rate")
+    format_over_steps(axes, "critical learning rate", "learning rate", log=True)
+
+
+def draw_gradient_curvature(axes, records, styles):
+    """Draws the curvature along the gradient, which may be negative."""
+    for label, of_label in records.items():
+        draw_line(axes, of_label, "gradient_curvature", styles[label])
+    format_over_steps(axes, "curvature along the gradient", "$u^T H u$")
+    values = [record["gradient_curvature"] for of in records.values() for record in of]
+    sizes = np.abs(np.concatenate(values))
+    if np.any(sizes > 0):
+        # Linear below the typical size, logarithmic beyond.
+        axes.set_yscale("symlog", linthresh=np.median(sizes[sizes > 0]))
+
+
+def _draw_learning_rates(axes, records, function, name):
+    """Draws a function of the learning rate over steps, once per schedule."""
+    drawn = set()
+    for record in (record for of_label in records.values() for record in of_label):
+        with np.errstate(divide="ignore"):
+            values = function(record["learning_rate"])
+        steps, finite = record["step"], np.isfinite(values)
+        if (key := (steps.tobytes(), values.tobytes())) not in drawn:
+            drawn.add(key)
+            line = {"color": "#888888", "linestyle": ":", "linewidth": 1.2}
+            axes.plot(steps[finite], values[finite], label=name, **line)
 
 
 def draw_covariate_shift(figure, records, styles, layers):
@@ -75,7 +148,9 @@ def draw_layer_scales(figure, records, styles, layers):
             for label, of_label in records.items():
                 shown = [select_layer(record, names[label]) for record in of_label]
                 draw_line(axes, shown, quantity, styles[label])
-            format_over_steps(axes, log=True, xlabel="")
+            low, high = axes.dataLim.intervaly
+            # A logarithmic axis of less than a decade has crowded labels.
+            format_over_steps(axes, log=high > 10 * low, xlabel="")
         column[0].set_title(title)
         column[-1].set_xlabel("step")
     for axes, ylabel in zip(panels[:, 0], rows.values(), strict=True):

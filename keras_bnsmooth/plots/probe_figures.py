@@ -28,8 +28,10 @@ def landscape(runs: Runs) -> Figure:
 
     The three panels are those of figure 4 of the paper: the range of the loss over the
     step sizes, the range of the l2 change of the gradient, and the effective
-    beta-smoothness. Changes of the gradient that may be rounding errors and values
-    that are not finite are left out.
+    beta-smoothness. Its points are hollow where it is saturated, see
+    `kb.probes.Landscape`: it is then about 1 / smallest step size, a dotted line.
+    Changes of the gradient that may be rounding errors and values that are not finite
+    are left out.
 
     Args:
         runs: What `LandscapeProbe` recorded: a dict from label to run, or a single
@@ -163,6 +165,49 @@ def layer_scales(runs: Runs, layers: Layers = None) -> Figure:
         {" / ".join(dict.fromkeys(names.values())): names for names in chosen},
     )
     return drawing.finish(figure)
+
+
+def sharpness(runs: Runs) -> Figure:
+    """Draws the curvature of the loss over training.
+
+    The three panels show the sharpness with 2 / learning rate, the edge of stability of
+    gradient descent; the critical learning rate with the learning rate; and the
+    curvature along the gradient, on an axis that is linear around zero and logarithmic
+    beyond. Values that are not finite are left out.
+
+    Args:
+        runs: What `SharpnessProbe` recorded; see `landscape`.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it lacks the record.
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: There is nothing to draw, or it was not recorded by this probe.
+
+    Example:
+    ```python
+    probe = kb.SharpnessProbe((x[:128], y[:128]), every=50)
+    model.fit(x, y, batch_size=128, epochs=10, callbacks=[probe])
+    figure = kb.plots.sharpness({"bn": probe, "none": "runs/none"})
+    ```
+    """
+    quantities = ("learning_rate", "critical_learning_rate", "gradient_curvature")
+    records = _read_all(runs, "sharpness", ("sharpness", *quantities))
+    return draw_sharpness(records, _styles(records))
+
+
+def draw_sharpness(records, styles, footer=""):
+    """Returns the figure of `sharpness`; arguments are those of `draw_landscape`."""
+    drawing, panels = _drawing()
+    figure = drawing.new_figure(13, 3.8)
+    sharpness, critical, curvature = figure.subplots(1, 3)
+    one_each = {label: [record] for label, record in records.items()}
+    panels.draw_sharpness(sharpness, one_each, styles)
+    panels.draw_critical_learning_rate(critical, one_each, styles)
+    panels.draw_gradient_curvature(curvature, one_each, styles)
+    return drawing.finish(figure, footer)
 
 
 def activations(runs: Runs, layers: Layers = None) -> Figure:

@@ -5,19 +5,24 @@ optimizer state are the same afterwards. It opens no file and keeps no state.
 """
 
 from keras_bnsmooth.probes.activations import activations
+from keras_bnsmooth.probes.critical_learning_rate import critical_learning_rate
 from keras_bnsmooth.probes.internal_covariate_shift import (
     InternalCovariateShift,
     internal_covariate_shift,
 )
 from keras_bnsmooth.probes.landscape import Landscape, landscape
 from keras_bnsmooth.probes.layer_scales import LayerScales, layer_scales
+from keras_bnsmooth.probes.sharpness import Sharpness, sharpness
 
 __all__ = [
     "InternalCovariateShift",
     "Landscape",
     "LayerScales",
+    "Sharpness",
     "activations",
+    "critical_learning_rate",
     "internal_covariate_shift",
     "landscape",
     "layer_scales",
+    "sharpness",
 ]

@@ -12,9 +12,11 @@ import keras
 import numpy as np
 
 from keras_bnsmooth.probes.activations import measure_activations
+from keras_bnsmooth.probes.derivatives import check_derivatives, check_symmetry
 from keras_bnsmooth.probes.internal_covariate_shift import measure_covariate_shift
 from keras_bnsmooth.probes.landscape import measure_landscape
 from keras_bnsmooth.probes.rounding import rounding_unit
+from keras_bnsmooth.probes.sharpness import measure_sharpness
 
 # On some devices parallel sums differ from call to call by a few rounding units, which
 # cancellation magnifies. Unseeded random numbers change everything.
@@ -56,6 +58,26 @@ def check_internal_covariate_shift(
     r = measure_covariate_shift(model, batch, **step)
     if np.any(r.cosine < 1 - _tolerance(model, _COSINE_TOLERANCE_IN_UNITS)):
         _raise(model, "gradient")
+
+
+def check_sharpness(model: keras.Model, batch: tuple) -> None:
+    """Raises a ValueError unless a model has a second derivative, always the same.
+
+    Args:
+        model: The model.
+        batch: (x, y, sample_weight) as tensors.
+    """
+    check_derivatives(model, batch)
+    first, second = (
+        measure_sharpness(model, batch, iterations=2, tolerance=0.0, seed=0)
+        for _ in range(2)
+    )
+    check_symmetry(model, first.asymmetry)
+    tolerance = _tolerance(model)
+    for name in ("loss", "gradient_norm", "sharpness"):
+        one, other = getattr(first, name), getattr(second, name)
+        if abs(one - other) > tolerance * abs(one):
+            _raise(model, "loss, gradient or curvature")
 
 
 def check_activations(model: keras.Model, x: Any, layers, units, seed: int) -> None:

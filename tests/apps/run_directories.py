@@ -104,6 +104,7 @@ def _uniform_records(network, norm, steps):
             variance=[1.0] * len(layers),
         ),
         "layer_scales": layer_scale_rows(layers, probed),
+        "sharpness": sharpness_rows(probed),
     }
 
 
@@ -210,6 +211,20 @@ def layer_scale_rows(layers, steps=STEPS):
             "learning_rate": 0.1,
             "layers": layers,
             **dict.fromkeys((*quantities, "effective_learning_rate"), ones),
+        }
+        for step in steps
+    ]
+
+
+def sharpness_rows(steps=STEPS, **changed):
+    return [
+        {
+            "step": step,
+            "learning_rate": 0.1,
+            "critical_learning_rate": 0.2,
+            "sharpness": 15.0,
+            "gradient_curvature": 10.0,
+            **changed,
         }
         for step in steps
     ]

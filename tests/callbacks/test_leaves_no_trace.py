@@ -12,6 +12,7 @@ from keras_bnsmooth.callbacks import (
     ICSProbe,
     LandscapeProbe,
     LayerScaleProbe,
+    SharpnessProbe,
 )
 from keras_bnsmooth.models.norms import NORMS, normalize
 
@@ -72,6 +73,7 @@ def all_probes(log_dir, batch=BATCH, **arguments):
         LandscapeProbe(batch, every=3, log_dir=log_dir),
         ICSProbe(batch, every=[0, 5, 7], log_dir=log_dir, **arguments),
         ActivationProbe(batch, every=4, log_dir=log_dir, successive=True),
+        SharpnessProbe(batch, every=6, log_dir=log_dir, iterations=3, **arguments),
         LandscapeProbe(batch, every=7, direction="random"),
     ]
 

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from tensorboard import program
 
-from keras_bnsmooth.callbacks import ActivationProbe, ICSProbe, LandscapeProbe
+from keras_bnsmooth.callbacks import (
+    ActivationProbe,
+    ICSProbe,
+    LandscapeProbe,
+    SharpnessProbe,
+)
 from tests.callbacks import browser
 
 pytestmark = [
@@ -47,7 +52,7 @@ def run(logdir, name, seed):
     log_dir = logdir / name
     callbacks = [
         probe((x, y), every=2, log_dir=log_dir)
-        for probe in (LandscapeProbe, ICSProbe, ActivationProbe)
+        for probe in (LandscapeProbe, ICSProbe, ActivationProbe, SharpnessProbe)
     ]
     model.fit(x, y, batch_size=8, epochs=5, verbose=0, callbacks=callbacks)
 

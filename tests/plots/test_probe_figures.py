@@ -75,6 +75,45 @@ def test_unresolved_distances_and_losses_below_zero_are_drawn_as_they_are(probes
     np.testing.assert_allclose(band(gradient)[1, 1:], [expected.min(), expected.max()])
 
 
+def test_saturated_points_are_hollow_below_their_ceiling(probes):
+    history = dict(probes[1].history)
+    rows, sizes = len(history["step"]), history["step_sizes"]
+    history["gradient_norm"] = np.ones(rows)
+    history["gradient_distances"] = np.full_like(sizes, 0.5)
+    history["gradient_distances"][1, 0] = 0.95
+    history["resolved"] = np.ones_like(history["resolved"])
+    beta = kb.plots.landscape(history).axes[2]
+    (hollow,) = [a for a in beta.collections if not isinstance(a, PolyCollection)]
+    expected = [[history["step"][1], history["beta"][1]]]
+    np.testing.assert_array_equal(hollow.get_offsets(), expected)
+    np.testing.assert_allclose(beta.lines[-1].get_ydata(), 1 / sizes.min(axis=1))
+    assert beta.lines[-1].get_label() == "1 / smallest step size"
+
+
+def test_sharpness_is_drawn_with_the_edge_of_stability():
+    history = {
+        "step": np.array([0, 5, 9]),
+        "learning_rate": np.array([0.0, 0.1, 0.1]),
+        "sharpness": np.array([5.0, 9.0, 21.0]),
+        "critical_learning_rate": np.array([0.5, np.inf, 0.2]),
+        "gradient_curvature": np.array([-1.0, 2.0, np.nan]),
+    }
+    twice = history | {"sharpness": 2 * history["sharpness"]}
+    figure = kb.plots.sharpness({"bn": history, "none": twice})
+    sharpness, critical, curvature = figure.axes
+    np.testing.assert_array_equal(sharpness.lines[1].get_ydata(), [10, 18, 42])
+    # One line for both, whose learning rates are the same.
+    edge, *others = sharpness.lines[2:]
+    assert not others
+    np.testing.assert_allclose(edge.get_xydata(), [[5, 20], [9, 20]])
+    np.testing.assert_allclose(critical.lines[0].get_ydata(), [0.5, np.nan, 0.2])
+    np.testing.assert_allclose(curvature.lines[0].get_ydata(), [-1, 2, np.nan])
+    assert curvature.get_yscale() == "symlog"
+    assert legend(figure) == ["bn", "none", "2 / learning rate", "learning rate"]
+    with pytest.raises(ValueError, match="this is no sharpness record"):
+        kb.plots.sharpness({"step": [0], "beta": [1]})
+
+
 def test_covariate_shift_is_that_of_the_chosen_layers(probes):
     folder, _, probe, _ = probes
     figure = kb.plots.covariate_shift(folder, layers=["three", "two"])

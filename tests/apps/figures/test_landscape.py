@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
-from apps.figures.training_curves import draw_landscapes
+from apps.figures.training_curves import draw_probe_figure
 from apps.training.runs import RunSet
 from tests.apps.figures.run_directories import (
     dln_run,
@@ -116,9 +116,13 @@ def test_the_dln_is_drawn_under_both_reductions_with_the_edge_of_stability(tmp_p
 def test_any_runs_are_drawn_with_what_is_not_a_number(tmp_path):
     rows = landscape_rows(beta=float("nan"))
     run = save_run(tmp_path / "a", {"landscape": rows})
-    assert draw_landscapes(run, run, path=tmp_path / "landscape.png").exists()
+    assert draw_probe_figure(
+        "landscape", run, run, path=tmp_path / "landscape.png"
+    ).exists()
     with pytest.raises(FileNotFoundError, match=r"holds landscape\.jsonl"):
-        draw_landscapes(save_run(tmp_path / "b", {}), path=tmp_path / "b.png")
+        draw_probe_figure(
+            "landscape", save_run(tmp_path / "b", {}), path=tmp_path / "b.png"
+        )
 
 
 def test_folders_that_only_a_probe_wrote_are_drawn_beside_runs(tmp_path):
@@ -128,4 +132,8 @@ def test_folders_that_only_a_probe_wrote_are_drawn_beside_runs(tmp_path):
     (probed / "landscape.jsonl").write_bytes((run / "landscape.jsonl").read_bytes())
     for runs in ([run, probed], [probed]):
         path = tmp_path / f"{len(runs)}.png"
-        assert draw_landscapes(*runs, path=path).read_bytes().startswith(b"\x89PNG")
+        assert (
+            draw_probe_figure("landscape", *runs, path=path)
+            .read_bytes()
+            .startswith(b"\x89PNG")
+        )

@@ -1,0 +1,174 @@
+"""Extreme eigenvalues of a symmetric operator, by the Lanczos method.
+
+Vectors are lists of NumPy arrays in the precision of the weights. They stay in host
+memory, and their inner products are accumulated in float64. Only two Lanczos vectors
+are kept and nothing is reorthogonalized: what rounding then adds are further copies of
+eigenvalues that have already converged (Paige, 1976), which leaves the extreme ones and
+their bounds correct.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+
+Vector = list[np.ndarray]
+
+
+# Relative to the largest absolute eigenvalue, the latter in units of the precision.
+_ORTHOGONAL = 0.01
+_EXHAUSTED = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class RitzValue:
+    """An approximate eigenvalue.
+
+    Attributes:
+        value: Ritz value.
+        error_bound: An eigenvalue of the operator lies at most this far from `value`.
+    """
+
+    value: float
+    error_bound: float
+
+    def improved(self, other: "RitzValue") -> "RitzValue":
+        """Returns the better of this value and a later one.
+
+        The later one, if it is more accurate or if it is an eigenvalue that was not
+        visible before.
+        """
+        new = abs(other.value - self.value) > self.error_bound + other.error_bound
+        return other if new or other.error_bound <= self.error_bound else self
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtremeEigenvalues:
+    """Result of `extreme_eigenvalues`.
+
+    Attributes:
+        largest: The largest eigenvalue.
+        smallest: The smallest eigenvalue.
+        alignment: Squared cosine of the leading eigenvector and the given direction.
+        asymmetry: By how much products u'(H v) and v'(H u) differ, relative to the
+            largest absolute eigenvalue: rounding errors of the operator, if it is
+            symmetric.
+        iterations: Number of products.
+    """
+
+    largest: RitzValue
+    smallest: RitzValue
+    alignment: float
+    asymmetry: float
+    iterations: int
+
+
+def extreme_eigenvalues(
+    product: Callable[[Vector], Vector],
+    start: Vector,
+    direction: Vector,
+    iterations: int,
+    tolerance: float,
+) -> ExtremeEigenvalues:
+    """Computes the largest and the smallest eigenvalue of a symmetric operator H.
+
+    Args:
+        product: Returns H v as new arrays.
+        start: Any vector that is not orthogonal to the eigenvectors that are looked
+            for, such as a random one. Overwritten.
+        direction: Vector of length 1 to compare with the leading eigenvector.
+        iterations: Largest number of products.
+        tolerance: Stops early when both error bounds are at most this fraction of their
+            eigenvalues, twice in a row: an eigenvector that the start hardly contains
+            stays invisible until others have converged.
+    """
+    unit = float(np.finfo(start[0].dtype).eps)
+    v, previous = scaled(start, 1 / norm(start)), None
+    diagonal: list[float] = []
+    off_diagonal: list[float] = []
+    overlaps: list[float] = []
+    largest = smallest = RitzValue(np.nan, np.inf)
+    scale, asymmetry, alignment, accurate = 0.0, 0.0, np.nan, False
+    for count in range(1, iterations + 1):
+        overlaps.append(inner(v, direction))
+        w = product(v)
+        diagonal.append(inner(v, w))
+        add_scaled(w, -diagonal[-1], v)
+        if previous is not None:
+            beta = off_diagonal[-1]
+            # After a small beta, rounding makes v less orthogonal to `previous`.
+            if beta > _ORTHOGONAL * scale:
+                asymmetry = max(asymmetry, abs(inner(previous, w) - beta))
+            add_scaled(w, -beta, previous)
+        # Subtracting once more removes the rounding error of the first time.
+        correction = inner(v, w)
+        add_scaled(w, -correction, v)
+        diagonal[-1] += correction
+        residual = norm(w)
+
+        beside = np.diag(off_diagonal, 1)
+        matrix = beside + np.diag(diagonal) + beside.T
+        if not np.all(np.isfinite(matrix)) or not np.isfinite(residual):
+            nothing = RitzValue(np.nan, np.nan)
+            return ExtremeEigenvalues(nothing, nothing, np.nan, np.nan, count)
+        values, vectors = np.linalg.eigh(matrix)
+        scale = np.max(np.abs(values))
+        # The products may be less precise than the dtype of the vectors.
+        precision = max(unit, asymmetry / scale) if scale else unit
+        bounds = residual * np.abs(vectors[-1]) + precision * scale
+        # A converged eigenvector loses its orthogonality to the vectors that follow.
+        if not largest.error_bound <= np.sqrt(precision) * scale:
+            alignment = float(np.square(vectors[:, -1] @ overlaps))
+        largest = largest.improved(RitzValue(float(values[-1]), float(bounds[-1])))
+        smallest = smallest.improved(RitzValue(float(values[0]), float(bounds[0])))
+        was_accurate = accurate
+        accurate = all(
+            ritz.error_bound <= tolerance * abs(ritz.value)
+            for ritz in (largest, smallest)
+        )
+        # In an invariant subspace there is nothing else to find.
+        exhausted = residual <= _EXHAUSTED * precision * scale
+        if exhausted or (accurate and was_accurate):
+            break
+        off_diagonal.append(residual)
+        previous, v = v, scaled(w, 1 / residual)
+    relative = asymmetry / scale if scale else 0.0
+    return ExtremeEigenvalues(largest, smallest, alignment, float(relative), count)
+
+
+def inner(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:
+    """Returns the inner product of two vectors, accumulated in float64."""
+    return float(
+        sum(
+            np.einsum("i,i->", u.ravel(), v.ravel(), dtype=np.float64)
+            for u, v in zip(a, b, strict=True)
+        )
+    )
+
+
+def norm(a: Sequence[np.ndarray]) -> float:
+    """Returns the l2 norm of a vector, accumulated in float64."""
+    return float(np.sqrt(inner(a, a)))
+
+
+def scaled(a: Vector, factor: float) -> Vector:
+    """Multiplies a vector by a number, in place, and returns it."""
+    for u in a:
+        u *= factor
+    return a
+
+
+def add_scaled(a: Vector, factor: float, b: Sequence[np.ndarray]) -> None:
+    """Adds a multiple of `b` to `a`, in place."""
+    for u, v in zip(a, b, strict=True):
+        u += factor * v
+
+
+def to_host(tensors: Sequence) -> Vector:
+    """Returns copies of tensors, as float64 if they are, else as float32."""
+    arrays = [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
+    return [
+        np.array(array, np.float64 if array.dtype == np.float64 else np.float32)
+        for array in arrays
+    ]
