@@ -138,7 +138,8 @@ def twice_differentiable(stops=True):
 
     Values and gradients stay the same. `tf.nn.moments`, and with it normalization
     layers, holds the mean constant when its variance is differentiated, which makes the
-    second derivative wrong. That of `tf.nn.max_pool` is correct but slow.
+    second derivative wrong. That of `tf.nn.max_pool` is slow, and wrong where images
+    keep their size.
 
     Args:
         stops: Whether `tf.stop_gradient` stops gradients.
@@ -182,35 +183,46 @@ def _max_pool(max_pool, input, ksize, strides, padding, data_format=None, name=N
         list(option) if isinstance(option, Sequence) else [option, option]
         for option in (ksize, strides)
     )
-    # Only windows that tile an image.
-    if not (
-        len(input.shape) == 4
-        and len(size) == 2
-        and size == step
-        and data_format in (None, "NHWC")
-        and all(
-            length is not None and length % window == 0
-            for length, window in zip(input.shape[1:3], size, strict=True)
-        )
+    x = tf.convert_to_tensor(input)
+    image = x.shape[1:3]
+    if (
+        x.shape.rank != 4
+        or len(size) != 2
+        or None in image.as_list()
+        or data_format not in (None, "NHWC")
     ):
         return max_pool(input, ksize, strides, padding, data_format, name)
-    window = [1, *size, 1]
-    options = {"ksize": window, "strides": window, "padding": padding}
+    if padding == "SAME":
+        # The kernel of MaxPoolGradGrad overwrites its input if the output has the same
+        # shape, so pad where TensorFlow would.
+        margins = [
+            max((math.ceil(length / s) - 1) * s + k - length, 0)
+            for length, k, s in zip(image, size, step, strict=True)
+        ]
+        around = [[0, 0], *([m // 2, m - m // 2] for m in margins), [0, 0]]
+        x = tf.pad(x, around, constant_values=x.dtype.min)
+    options = {"ksize": [1, *size, 1], "strides": [1, *step, 1], "padding": "VALID"}
+    tiled = size == step and all(
+        length % k == 0 for length, k in zip(x.shape[1:3], size, strict=True)
+    )
+    return (_max_pool_tiles if tiled else tf.raw_ops.MaxPool)(input=x, **options)
 
+
+def _max_pool_tiles(input, ksize, **options):
     @tf.custom_gradient
     def pool(x):
-        y = tf.raw_ops.MaxPool(input=x, **options)
-        # Piecewise constant.
-        mask = tf.raw_ops.StopGradient(
-            input=tf.raw_ops.MaxPoolGrad(
-                orig_input=x, orig_output=y, grad=tf.ones_like(y), **options
-            )
+        y = tf.raw_ops.MaxPool(input=x, ksize=ksize, **options)
+        mask = tf.raw_ops.MaxPoolGrad(
+            orig_input=x, orig_output=y, grad=tf.ones_like(y), ksize=ksize, **options
         )
+        # Piecewise constant.
+        mask = tf.raw_ops.StopGradient(input=mask)
 
         def gradient(upstream):
             repeated = tf.raw_ops.AvgPoolGrad(
                 orig_input_shape=tf.shape(x),
-                grad=upstream * math.prod(size),
+                grad=upstream * math.prod(ksize),
+                ksize=ksize,
                 **options,
             )
             return mask * repeated

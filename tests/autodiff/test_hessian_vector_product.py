@@ -69,6 +69,10 @@ POOLING = {
     "tiling_unequal": lambda: layers.MaxPooling2D((3, 2)),
     "overlapping": lambda: layers.MaxPooling2D(3, strides=1),
     "padded": lambda: layers.MaxPooling2D(4, padding="same"),
+    "same_size": lambda: layers.MaxPooling2D(3, strides=1, padding="same"),
+    "one_pixel": lambda: keras.Sequential(
+        [layers.MaxPooling2D(6), layers.MaxPooling2D(2, padding="same")]
+    ),
     "cut": lambda: layers.MaxPooling2D(5),
     "average": lambda: layers.AveragePooling2D(2),
 }

@@ -17,6 +17,7 @@ from keras_bnsmooth import autodiff, models, probes
 from keras_bnsmooth.layers import LpNormalization, NoisyBatchNormalization
 
 NORMS = ("none", "bn", "l1", "l2", "linf")
+CURVED = ("none", "bn", "linf")
 NETWORKS = ("vgg", "dln")
 LEARNING_RATE = {"vgg": 0.05, "dln": 1e-4}
 LAYERS = {
@@ -65,12 +66,20 @@ def measure_loaded(model, network):
     }
 
 
-def measure_built(model, network):
+def measure_built(model, network, norm):
     x, y = batch(network)
     measured = measure_loaded(model, network)
     measured["activations"] = probes.activations(model, x, units=0)
     shift = probes.internal_covariate_shift(model, x, y, LEARNING_RATE[network])
     measured["shift"] = {"l2": shift.l2, "cosine": shift.cosine}
+    if norm in CURVED:
+        curvature = probes.sharpness(model, x, y, iterations=100, tolerance=1e-4)
+        measured["sharpness"] = {
+            name: getattr(curvature, name)
+            for name in ("sharpness", "lowest_eigenvalue", "gradient_curvature")
+        }
+        critical = probes.critical_learning_rate(model, x, y)
+        measured["sharpness"]["critical_learning_rate"] = critical
     return measured
 
 
@@ -81,7 +90,7 @@ def measure_models(how, directory):
             if how == "build":
                 model = build(network, norm)
                 model.save(file)
-                measured = measure_built(model, network)
+                measured = measure_built(model, network, norm)
             else:
                 measured = measure_loaded(keras.models.load_model(file), network)
             for probe, fields in measured.items():
