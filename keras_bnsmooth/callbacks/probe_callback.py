@@ -13,6 +13,7 @@ from keras_bnsmooth import keras_model
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
+from keras_bnsmooth.records.columns import to_columns
 from keras_bnsmooth.records.dashboard import Dashboard
 from keras_bnsmooth.records.json_lines import PathLike
 from keras_bnsmooth.records.probe_record import ProbeRecord, rows_up_to
@@ -109,14 +110,12 @@ class ProbeCallback(keras.callbacks.Callback):
     def history(self) -> dict[str, np.ndarray]:
         """Dict from the name of each quantity to its values, stacked over measurements.
 
+        Quantities that a measurement lacks, as those of an older version may, are NaN.
+
         After a restart it begins with the rows that the record already holds. If
         training starts over at step 0, as after `compile`, it starts over too.
         """
-        # Rows that an older version recorded may lack a quantity.
-        keys = dict.fromkeys(key for row in self._rows for key in row)
-        return {
-            key: _stack([row.get(key, np.nan) for row in self._rows]) for key in keys
-        }
+        return to_columns(self._rows)
 
     def measure(self, step: int, batch: tuple) -> dict[str, Any]:
         """Returns the row of the record for this step, without the step itself.
@@ -247,15 +246,6 @@ class ProbeCallback(keras.callbacks.Callback):
     def _tensors(self, batch):
         check_built(self.model)
         return None if batch is None else to_tensors(self.model, *batch)
-
-
-def _stack(values):
-    arrays = [np.asarray(value) for value in values]
-    if len({array.shape for array in arrays}) == 1:
-        return np.stack(arrays)
-    ragged = np.empty(len(arrays), object)
-    ragged[:] = arrays
-    return ragged
 
 
 def _one_line(error):

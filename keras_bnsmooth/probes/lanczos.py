@@ -85,6 +85,7 @@ def extreme_eigenvalues(
     """
     unit = float(np.finfo(start[0].dtype).eps)
     v, previous = scaled(start, 1 / norm(start)), None
+    del start  # would keep the memory of the first v
     diagonal: list[float] = []
     off_diagonal: list[float] = []
     overlaps: list[float] = []

@@ -12,6 +12,7 @@ from keras_bnsmooth import autodiff
 from keras_bnsmooth.probes.arguments import check_model, to_tensors
 from keras_bnsmooth.probes.derivatives import check_derivatives, check_symmetry
 from keras_bnsmooth.probes.lanczos import (
+    Vector,
     add_scaled,
     extreme_eigenvalues,
     inner,
@@ -78,8 +79,8 @@ def sharpness(
     Costs one product more than the iterations, about two evaluations of the gradient
     each, and one gradient. Nothing is reorthogonalized, so that memory does not grow
     with the iterations. Beyond what differentiating twice needs, it is six copies of
-    the weights: the gradient and three Lanczos vectors on the host, a vector and its
-    product on the device.
+    the weights, and a temporary one of the largest: the gradient and three Lanczos
+    vectors on the host, a vector and its product on the device.
 
     The first call for a compiled model also checks that its gradient and its second
     derivative are those of the loss.
@@ -165,11 +166,9 @@ def measure_sharpness(
     if gradient_norm > 0 and np.isfinite(gradient_norm):
         u = scaled(gradient, 1 / gradient_norm)
         curvature = inner(u, product(u))
-    generator = np.random.default_rng(seed)
-    start = [generator.standard_normal(g.shape, g.dtype) for g in gradient]
-    if not np.isnan(curvature):
-        add_scaled(start, norm(start), gradient)
-    r = extreme_eigenvalues(product, start, gradient, iterations, tolerance)
+    r = extreme_eigenvalues(
+        product, _start(gradient, seed), gradient, iterations, tolerance
+    )
     return Sharpness(
         loss=float(loss),
         gradient_norm=gradient_norm,
@@ -182,3 +181,13 @@ def measure_sharpness(
         iterations=r.iterations,
         asymmetry=r.asymmetry,
     )
+
+
+def _start(u: Vector, seed) -> Vector:
+    """Returns a random vector plus one of the same length along the gradient."""
+    generator = np.random.default_rng(seed)
+    start = [generator.standard_normal(part.shape, part.dtype) for part in u]
+    length = norm(u)
+    if 0 < length < np.inf:
+        add_scaled(start, norm(start) / length, u)
+    return start

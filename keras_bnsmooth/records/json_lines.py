@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_bnsmooth.records.columns import to_columns
+
 PathLike = str | os.PathLike
 
 _NON_FINITE = {
@@ -77,16 +79,14 @@ def read_columns(path: PathLike) -> dict[str, np.ndarray]:
     """Returns the rows of the file at `path` as columns.
 
     Returns:
-        Dict from the name of each quantity to an array [rows, ...], with NaN for rows
-        that lack the quantity, such as the test accuracy.
+        Dict from the name of each quantity to an array [rows, ...], see
+        `columns.to_columns`.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A line other than the last one is not JSON.
     """
-    rows = read(path)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+    return to_columns(read(path))
 
 
 def truncate(path: PathLike, step: int) -> None:
