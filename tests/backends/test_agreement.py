@@ -47,7 +47,7 @@ def check_same(found, expected):
         tolerance = 1e-5 if name.startswith("layer/") else 1e-4
         if "/sharpness/" in name:
             tolerance = 1e-3
-        scale = np.max(np.abs(expected[name]), initial=0.0)
+        scale = np.nanmax(np.abs(expected[name]), initial=0.0)
         np.testing.assert_allclose(
             value, expected[name], rtol=0, atol=tolerance * scale, err_msg=name
         )
