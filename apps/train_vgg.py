@@ -51,6 +51,7 @@ def build(data_set, devices):
             norm=FLAGS.norm,
             seed=FLAGS.seed,
             synchronized=FLAGS.synchronized,
+            norm_after_centering=FLAGS.norm_after_centering,
         )
     model.compile(
         keras.optimizers.SGD(FLAGS.learning_rate),
@@ -73,7 +74,8 @@ def main():
         *data_set.channel_moments(),
         augment=FLAGS.augment,
     )
-    name = f"vgg{FLAGS.depth}_{FLAGS.norm}_width{FLAGS.width}_seed{FLAGS.seed}"
+    norm = run_flags.describe_norm()
+    name = f"vgg{FLAGS.depth}_{norm}_width{FLAGS.width}_seed{FLAGS.seed}"
     run = run_flags.open_run(
         __name__, f"runs/{name}", devices, provenance=data_set.provenance
     )

@@ -25,7 +25,12 @@ except ImportError:  # Windows
     fcntl = None
 
 # Flags that older runs lack, with the values that were in effect.
-_LATER = {"strategy": "none", "logical_cpus": 1, "synchronized": False}
+_LATER = {
+    "strategy": "none",
+    "logical_cpus": 1,
+    "synchronized": False,
+    "norm_after_centering": False,
+}
 # What a process leaves in an empty directory if it is killed before config.json.
 _UNFINISHED = {".lock", "partial-config.json"}
 # Errors of file systems that do not support locks.

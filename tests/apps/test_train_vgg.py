@@ -74,6 +74,7 @@ def test_mistakes_end_in_one_line(tmp_path):
     messages = {
         ("--batch_size=1438",): "batch_size must be from 1 to the 1437",
         ("--dataset=nowhere.npz",): "nowhere.npz cannot be read",
+        ("--norm=bn", "--norm_after_centering"): "linf; received norm='bn'",
         ("--learning_rate=0", "--probe_every=5"): "received --learning_rate=0.0",
         ("--learning_rate=1e20", "--steps=20"): "Training diverged: the loss is",
     }
