@@ -45,7 +45,8 @@ class LpNormalization(keras.layers.Layer):
     - `moving_norm = moving_norm * momentum + norm(x) * (1 - momentum)`
 
     (with `p=2, norm_after_centering=True`, the squares of the norms are averaged, as
-    batch normalization averages variances).
+    batch normalization averages variances). If layers that add noise precede, call
+    `kb.recompute_moving_statistics` before inference, see `NoisyBatchNormalization`.
 
     Example:
     >>> import keras

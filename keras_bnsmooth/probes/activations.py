@@ -170,17 +170,9 @@ def _recording(layers):
 
         return recorded_call
 
-    own_calls = {name: vars(layer).get("call") for name, layer in layers.items()}
-    try:
-        for name, layer in layers.items():
-            # Bypasses `Layer.__setattr__`, which tracks whatever is assigned.
-            vars(layer)["call"] = recording(name, layer.call)
+    calls = [(layer, recording(name, layer.call)) for name, layer in layers.items()]
+    with keras_model.replaced_calls(calls):
         yield recorded
-    finally:
-        for name, layer in layers.items():
-            vars(layer).pop("call", None)
-            if own_calls[name] is not None:
-                vars(layer)["call"] = own_calls[name]
 
 
 def _unit_values(name, layer, output, unit, seed, number):
