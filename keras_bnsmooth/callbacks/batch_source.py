@@ -49,6 +49,9 @@ def batch_source(data: Any, class_weight: Mapping[int, float] | None = None):
 
 
 class _Function:
+    # Whether `take` returns the batch of a step again after a restart.
+    repeatable = True
+
     def __init__(self, function):
         self._function = function
 
@@ -67,6 +70,8 @@ class _Function:
 
 
 class _Cycle:
+    repeatable = False
+
     def __init__(self, iterable):
         self._iterable = iterable
         self._iterator = iter(())

@@ -4,9 +4,11 @@ import numpy as np
 
 from keras_bnsmooth.plots.columns import (
     align_seeds,
+    batch_steps,
     drop_missing,
     evenly_spaced,
     select_layer,
+    successive_rows,
     summarize,
 )
 
@@ -56,3 +58,17 @@ def test_two_layers_are_at_one_third_and_two_thirds_of_the_depth():
     layers = [f"conv{number}" for number in range(1, 17)]
     assert evenly_spaced(layers, 2) == [(5, "conv5"), (11, "conv11")]
     assert evenly_spaced(["a", "b"], 6) == [(1, "a"), (2, "b")]
+
+
+def test_successive_rows_share_a_batch():
+    steps, batches = np.array([0, 1, 2, 3, 8]), np.array([0, 0, 2, 2, 8])
+    record = {"step": steps, "batch_step": batches}
+    np.testing.assert_array_equal(batch_steps(record), batches)
+    np.testing.assert_array_equal(successive_rows(record), [0, 2])
+    # Without batch steps, as in older records, which held pairs of steps.
+    older = {"step": np.array([0, 1, 10, 11, 20])}
+    np.testing.assert_array_equal(batch_steps(older), [0, 0, 10, 10, 20])
+    np.testing.assert_array_equal(successive_rows(older), [0, 2])
+    # Two steps apart, as with several steps per execution.
+    far = {"step": np.array([0, 2]), "batch_step": np.array([0, 0])}
+    assert successive_rows(far).size == 0
