@@ -106,12 +106,3 @@ def linear_layers(layers, norm):
         norm: Normalization of the network that they belong to.
     """
     return [name for name in layers if not name.endswith(norm_layer_name("", norm))]
-
-
-def preactivation(layers, layer, norm):
-    """Returns the layer whose output enters the activation function after `layer`.
-
-    That is the normalization after `layer` if `layers` has one, else `layer` itself.
-    """
-    normalized = norm_layer_name(layer, norm)
-    return normalized if normalized in layers else layer

@@ -53,6 +53,7 @@ def build(loss, devices):
         norm=FLAGS.norm,
         seed=FLAGS.seed,
         synchronized=FLAGS.synchronized,
+        norm_after_centering=FLAGS.norm_after_centering,
     )
     # Without normalizations, a step has too few operations for XLA to pay on a CPU.
     xla = run_flags.xla(devices, on_cpu=FLAGS.norm != "none")
@@ -77,7 +78,8 @@ def main():
     x, y = data.linear_teacher(FLAGS.samples, FLAGS.dim, FLAGS.seed, FLAGS.dtype)
     loss = models.SquaredError(FLAGS.reduction)
     scale = loss.scale_to_full_sum(FLAGS.samples, FLAGS.dim)
-    name = f"dln{FLAGS.depth}_{FLAGS.norm}_{FLAGS.reduction}_seed{FLAGS.seed}"
+    norm = run_flags.describe_norm()
+    name = f"dln{FLAGS.depth}_{norm}_{FLAGS.reduction}_seed{FLAGS.seed}"
     run = run_flags.open_run(__name__, f"runs/{name}", devices)
     with devices.scope():
         train(

@@ -34,6 +34,7 @@ from keras_bnsmooth.layers import (
     LpNormalization,
     NoisyBatchNormalization,
 )
+from keras_bnsmooth.moving_statistics import recompute_moving_statistics
 
 __version__ = "0.1.0"
 
@@ -57,4 +58,5 @@ __all__ = [
     "models",
     "plots",
     "probes",
+    "recompute_moving_statistics",
 ]

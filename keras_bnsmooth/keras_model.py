@@ -5,7 +5,7 @@ Every private name of Keras on which the library depends is in this module.
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -156,6 +156,24 @@ def graph_edges(layer: keras.layers.Layer) -> Iterator[tuple[Any, Any]]:
     if hasattr(graph, "_nodes_by_depth"):
         for output in graph.outputs:
             yield output._keras_history.operation, None
+
+
+@contextlib.contextmanager
+def replaced_calls(
+    calls: Sequence[tuple[keras.layers.Layer, Callable]],
+) -> Iterator[None]:
+    """Context in which each layer runs the given function instead of its `call`."""
+    own_calls = [(layer, vars(layer).get("call")) for layer, _ in calls]
+    try:
+        for layer, call in calls:
+            # Bypasses `Layer.__setattr__`, which tracks whatever is assigned.
+            vars(layer)["call"] = call
+        yield
+    finally:
+        for layer, call in own_calls:
+            vars(layer).pop("call", None)
+            if call is not None:
+                vars(layer)["call"] = call
 
 
 @contextlib.contextmanager

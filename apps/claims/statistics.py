@@ -11,6 +11,7 @@ weights and use the recorded rows alone.
 import numpy as np
 
 from apps.settings import linear_layers
+from keras_bnsmooth.plots.columns import batch_steps, successive_rows
 
 # Accuracy of a constant prediction: all data sets here have ten balanced classes.
 CHANCE = 0.1
@@ -161,29 +162,30 @@ def covariate_shift(runs, quantity):
 def distribution_shift(run, successive):
     """Computes how far the distributions of layer inputs move between measurements.
 
-    Layer inputs are the outputs of the normalization layers or, in a network without
-    them, of the linear layers except the last. The shift of the mean is in units of the
-    earlier standard deviation, that of the variance in units of the earlier variance.
+    Layer inputs are the outputs of the linear layers except the last, before any
+    normalization: what a normalization fixes by construction, the mean and variance of
+    its own output, is no evidence of stability. The shift of the mean is in units of
+    the earlier standard deviation, that of the variance in units of the earlier
+    variance.
 
     Args:
         run: A `Run`.
-        successive: Whether the two measurements are one step apart rather than one
-            interval of the schedule.
+        successive: Whether the two measurements are one step apart and on the same
+            batch, rather than one interval of the schedule apart.
 
     Returns:
         (shift of the mean, shift of the variance): medians over layers and time.
     """
     record = run.record("activations")
     names = record["layers"][0].tolist()
-    linear = linear_layers(names, run.norm)
-    inputs = [name for name in names if name not in linear] or linear[:-1]
+    inputs = linear_layers(names, run.norm)[:-1]
     columns = [names.index(name) for name in inputs]
     mean, variance = (record[name][:, columns] for name in ("mean", "variance"))
     if successive:
-        first = np.flatnonzero(np.diff(record["step"]) == 1)
+        first = successive_rows(record)
         second = first + 1
     else:
-        scheduled = np.flatnonzero(np.diff(record["step"], prepend=-2) != 1)
+        scheduled = np.flatnonzero(batch_steps(record) == record["step"])
         first, second = scheduled[:-1], scheduled[1:]
     with np.errstate(invalid="ignore", divide="ignore"):
         of_mean = np.abs(mean[second] - mean[first]) / np.sqrt(variance[first])

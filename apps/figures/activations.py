@@ -3,25 +3,40 @@
 import numpy as np
 
 from apps.figures.paper import ALL, BOTH, NOISY, Shown, paper_figure
-from apps.settings import DLN, VGG, linear_layers, preactivation
+from apps.settings import DLN, VGG, linear_layers
 from keras_bnsmooth.plots import drawing, panels
-from keras_bnsmooth.plots.columns import evenly_spaced, layer_names, select_layer
+from keras_bnsmooth.plots.columns import (
+    evenly_spaced,
+    layer_names,
+    select_layer,
+    successive_rows,
+)
 from keras_bnsmooth.plots.styles import STYLES
 
 _MOMENTS = ("mean", "variance")
 RIDGES = (
     "A ridge is the histogram of one random unit's values over the batch (and, for a "
     "convolution, height and width) at a training step, in training mode: the output "
-    "of the normalization if there is one, before the activation function. Bins are "
-    "merged where values are few, ridges are scaled to equal height; each panel has "
-    "its own range, and the first seed is shown. "
+    "of the linear layer, before the normalization if there is one. Bins are merged "
+    "where values are few, ridges are scaled to equal height; each panel has its own "
+    "range, and the first seed is shown. "
 )
+
+
+def _describe_batches(shown):
+    """Returns which batches the two steps of a change were measured on."""
+    records = [record for of_norm in shown.records(VGG).values() for record in of_norm]
+    same = all("batch_step" in record for record in records)
+    return "both on the batch of the first" if same else "each on its own batch"
+
+
 _CHANGES = (
     "Change of moments between successive steps",
     "Absolute change of the mean and of the variance of one random unit's values "
-    "between two successive training steps, each on its own batch, for two layers at "
-    "one third and two thirds of the depth: the output of the normalization if there "
-    "is one, before the activation function. ",
+    "between two successive training steps, ",
+    _describe_batches,
+    ", for two layers at one third and two thirds of the depth: the output of the "
+    "linear layer, before the normalization if there is one. ",
     Shown.describe_seeds,
 )
 _VGG_RIDGES = (
@@ -44,14 +59,14 @@ def draw_moment_changes(shown):
     layers = example_layers(records, 2)
     figure = drawing.new_figure(10, 6.4)
     rows = figure.subplots(len(layers), 2, squeeze=False)
-    for row, (number, names), letter in zip(rows, layers, "ab", strict=False):
+    for row, (number, name), letter in zip(rows, layers, "ab", strict=False):
         for norm, of_norm in records.items():
-            layer = [select_layer(record, names[norm]) for record in of_norm]
+            layer = [select_layer(record, name) for record in of_norm]
             changes = [moment_changes(record) for record in layer]
             for axes, moment in zip(row, _MOMENTS, strict=True):
                 drawing.draw_line(axes, changes, moment, STYLES[norm])
         for axes, moment in zip(row, _MOMENTS, strict=True):
-            title = f"({letter}) {moment}, {names['none']} (layer {number})"
+            title = f"({letter}) {moment}, {name} (layer {number})"
             drawing.format_over_steps(axes, title, f"change of the {moment}", log=True)
     return figure
 
@@ -76,35 +91,33 @@ def draw_vgg_distributions(shown):
 
 def draw_examples(figure, records, count, **arguments):
     """Draws distributions of evenly spaced layers, see `panels.draw_distributions`."""
-    layers = [names for _, names in example_layers(records, count)]
+    layers = [
+        dict.fromkeys(records, name) for _, name in example_layers(records, count)
+    ]
     panels.draw_distributions(figure, records, STYLES, layers, **arguments)
 
 
 def example_layers(records, count):
-    """Returns evenly spaced linear layers.
+    """Returns evenly spaced linear layers, which all networks share.
 
     Args:
         records: Dict from norm to the records of its seeds.
         count: Number of layers.
 
     Returns:
-        List of (number, names), where `names` is a dict from norm to the layer whose
-        output enters the activation function.
+        List of (number from 1, name).
     """
-    layers = {norm: layer_names(of_norm[0]) for norm, of_norm in records.items()}
-    return [
-        (number, {norm: preactivation(layers[norm], name, norm) for norm in records})
-        for number, name in evenly_spaced(linear_layers(layers["none"], "none"), count)
-    ]
+    names = layer_names(records["none"][0])
+    return evenly_spaced(linear_layers(names, "none"), count)
 
 
 def moment_changes(record):
-    """Returns |moment at t + 1 - moment at t| at the steps t that have both.
+    """Returns |moment at t + 1 - moment at t| at the steps t measured with t + 1.
 
     Args:
         record: Record of one layer: `step`, `mean` and `variance` [rows].
     """
-    first = np.flatnonzero(np.diff(record["step"]) == 1)
+    first = successive_rows(record)
     with np.errstate(invalid="ignore"):
         changes = {
             moment: np.abs(record[moment][first + 1] - record[moment][first])

@@ -31,6 +31,7 @@ _LATER = {
     "synchronized": False,
     "layer_scales_every": 0,
     "sharpness_every": 0,
+    "norm_after_centering": False,
 }
 # What a process leaves in an empty directory if it is killed before config.json.
 _UNFINISHED = {".lock", "partial-config.json"}

@@ -6,7 +6,7 @@ import shlex
 from absl import flags
 
 from apps import program
-from apps.errors import UserError
+from apps.errors import UserError, user_errors
 from apps.training import compilation, environment, strategy
 from apps.training.run_directory import RunDirectory
 from keras_bnsmooth.callbacks import (
@@ -17,6 +17,7 @@ from keras_bnsmooth.callbacks import (
     SharpnessProbe,
 )
 from keras_bnsmooth.models import NORMS
+from keras_bnsmooth.models.norms import check_norm
 
 # Flags that do not affect the numbers of a run, only where it reads and writes and how
 # often it saves. They may differ when a run is resumed.
@@ -37,6 +38,11 @@ _PROBES = {
 def define(steps, learning_rate, metrics_every):
     """Defines the common flags, with a program's defaults."""
     flags.DEFINE_enum("norm", "bn", NORMS, "Normalization after each layer.")
+    flags.DEFINE_bool(
+        "norm_after_centering",
+        False,
+        "For the norms l1, l2 and linf: take the norm after the mean is subtracted.",
+    )
     flags.DEFINE_integer("steps", steps, "Training steps.", lower_bound=1)
     flags.DEFINE_float(
         "learning_rate",
@@ -176,6 +182,12 @@ def probe_callbacks(batch_of_step, workdir, successive=True, **landscape_argumen
     return callbacks
 
 
+def describe_norm():
+    """Returns the name of the normalization that the flags select, for directories."""
+    values = flags.FLAGS
+    return values.norm + ("_after_centering" if values.norm_after_centering else "")
+
+
 def open_run(module_name, default_workdir, devices, **more):
     """Returns the `RunDirectory` of this command.
 
@@ -184,8 +196,13 @@ def open_run(module_name, default_workdir, devices, **more):
         default_workdir: The directory if `--workdir` is not given.
         devices: The `Strategy` of the run.
         **more: Additional entries of the run's configuration.
+
+    Raises:
+        UserError: The flags contradict each other, or as for `RunDirectory`.
     """
     values = flags.FLAGS
+    with user_errors():
+        check_norm(values.norm, values.norm_after_centering)
     names = sorted(
         flag.name
         for module in (module_name, __name__)

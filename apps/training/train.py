@@ -8,7 +8,7 @@ from apps.training import checkpoint, processes
 from apps.training.checkpoint import Checkpoint
 from apps.training.metrics import Metrics
 from apps.training.progress import Progress
-from keras_bnsmooth import keras_model
+from keras_bnsmooth import keras_model, recompute_moving_statistics
 from keras_bnsmooth.records.json_lines import atomic_write
 
 _TEST_BATCH_SIZE = 500
@@ -25,6 +25,7 @@ def train(
     checkpoint_every,
     test_data=None,
     test_every=None,
+    statistics_batches=None,
     callbacks=(),
     derive=None,
 ):
@@ -45,6 +46,10 @@ def train(
         test_data: (x, y), or None.
         test_every: Steps between evaluations on `test_data`, rounded up to a multiple
             of `metrics_every`.
+        statistics_batches: Iterable of batches, or None. If given, the result has a
+            second evaluation on `test_data`, `test_NAME_recomputed`, for which the
+            moving statistics are recomputed on these batches without noise. The saved
+            model and the rows of metrics keep those of training.
         callbacks: Additional Keras callbacks, such as probes.
         derive: Function that maps a row of metrics to a dict of additional entries, or
             None.
@@ -111,12 +116,20 @@ def train(
             model.save(partial)
     result = {"status": "finished", "steps": steps}
     if test_data is not None:
-        test = model.evaluate(
-            *test_data, batch_size=_TEST_BATCH_SIZE, verbose=0, return_dict=True
-        )
-        result.update({f"test_{name}": value for name, value in test.items()})
+        result.update(_evaluate(model, test_data, "test_{}"))
+        if statistics_batches is not None:
+            recompute_moving_statistics(model, statistics_batches)
+            result.update(_evaluate(model, test_data, "test_{}_recomputed"))
     seconds = time.monotonic() - started_at
     result["steps_per_second"] = round((steps - first_step) / seconds, 2)
     run.finish(result)
     processes.wait_for_all()
     return result
+
+
+def _evaluate(model, test_data, template):
+    """Returns a dict of metrics on `test_data`, whose names fill the template."""
+    metrics = model.evaluate(
+        *test_data, batch_size=_TEST_BATCH_SIZE, verbose=0, return_dict=True
+    )
+    return {template.format(name): value for name, value in metrics.items()}

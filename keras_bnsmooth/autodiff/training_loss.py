@@ -11,12 +11,12 @@ from keras_bnsmooth import keras_model
 
 
 @contextlib.contextmanager
-def stateless(model: keras.Model, weights, state) -> Iterator[None]:
+def stateless(model: keras.Model, weights, state) -> Iterator[keras.StatelessScope]:
     """Context in which the model has the given values and discards assignments.
 
-    Moving statistics, seeds and metrics keep their values: whatever is assigned is
-    discarded on exit. Seeds are part of `state`, so the same state replays the same
-    noise and dropout at any weights.
+    Moving statistics, seeds and metrics keep their values: whatever is assigned can be
+    read from the scope and is discarded on exit. Seeds are part of `state`, so the same
+    state replays the same noise and dropout at any weights.
 
     Args:
         model: A built `keras.Model`.
@@ -29,9 +29,9 @@ def stateless(model: keras.Model, weights, state) -> Iterator[None]:
     ]
     with (
         keras_model.preserve_added_losses(model),
-        keras.StatelessScope(state_mapping=values, collect_losses=True),
+        keras.StatelessScope(state_mapping=values, collect_losses=True) as scope,
     ):
-        yield
+        yield scope
 
 
 def training_loss(model: keras.Model, weights, state, x, y, sample_weight):

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
-from keras_bnsmooth.callbacks.schedules import Successive
 from keras_bnsmooth.probes.activations import measure_activations
 from keras_bnsmooth.probes.determinism import check_activations
 from keras_bnsmooth.probes.distributions import distribution, edges
@@ -31,18 +30,23 @@ class ActivationProbe(ProbeCallback):
             name to index; defaults to random ones.
         seed: Integer that determines random units, which stay the same throughout.
         bins: Number of histogram bins.
-        successive: Whether to measure at the step after each scheduled one as well, for
-            the change between two successive steps (figure 7 of the paper). With
-            `steps_per_execution > 1` this is the next opportunity instead.
+        successive: Whether to measure at the step after each scheduled one as well, on
+            the same batch, for the change between two successive steps (figure 7 of
+            the paper). With `steps_per_execution > 1` this is the next opportunity
+            instead. A step that is scheduled itself is measured only once, on the
+            earlier batch. If training stops between the two and resumes in another
+            process, a `tf.data.Dataset` cannot supply that batch again; the second
+            measurement is then skipped.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
 
     Attributes:
-        history: Dict of arrays over T measurements: `step` [T], `layers` [T, L],
-            `units` [T, L], and of each distribution `mean` [T, L], `variance` [T, L],
-            `minimum` [T, L], `maximum` [T, L] and `counts` [T, L, bins], in bins of
-            equal width from minimum to maximum. Rows of the record have the same
-            entries.
+        history: Dict of arrays over T measurements: `step` [T], `batch_step` [T] (the
+            step whose batch was measured: with `successive`, two rows in a row share
+            one), `layers` [T, L], `units` [T, L], and of each distribution `mean`
+            [T, L], `variance` [T, L], `minimum` [T, L], `maximum` [T, L] and `counts`
+            [T, L, bins], in bins of equal width from minimum to maximum. Rows of the
+            record have the same entries.
 
     Raises:
         ValueError: An argument is not as described. When training starts: there is no
@@ -74,7 +78,7 @@ class ActivationProbe(ProbeCallback):
     ):
         super().__init__(
             data,
-            every=Successive(every) if successive else every,
+            every=every,
             log_dir=log_dir,
             name=name,
             dry_run=dry_run,
@@ -83,6 +87,40 @@ class ActivationProbe(ProbeCallback):
             raise ValueError(f"bins must be a positive integer; received {bins}.")
         self._arguments = (None if layers is None else tuple(layers), units, seed)
         self._bins = int(bins)
+        self._successive = bool(successive)
+        # Step and batch of a measurement that the next one repeats on the same batch.
+        self._repeat: tuple[int, tuple] | None = None
+
+    def next_due(self, step):
+        """Returns the first step at or after `step` at which to measure, or None."""
+        return super().next_due(step) if self._repeat is None else step
+
+    def probe(self, step):
+        """Measures and writes a row."""
+        repeats = self._repeat is not None
+        batch_step, batch = self._repeat or (step, self.take(step))
+        row = {"step": step, "batch_step": batch_step, **self.measure(step, batch)}
+        self._repeat = (step, batch) if self._successive and not repeats else None
+        self.write(row)
+
+    def _open(self, step):
+        super()._open(step)
+        first = self._first_of_pair(step)
+        if first is None:
+            self._repeat = None
+        elif self._repeat is None or self._repeat[0] != first:
+            repeatable = self._source.repeatable
+            self._repeat = (first, self.take(first)) if repeatable else None
+
+    def _first_of_pair(self, step):
+        """Returns the step measured last if `step` is to be measured on its batch."""
+        if not (self._successive and self._rows):
+            return None
+        last = self._rows[-1]
+        # Records of older versions have no `batch_step`.
+        is_first = last.get("batch_step") == last["step"]
+        is_recent = step - last["step"] <= self.model.steps_per_execution
+        return last["step"] if is_first and is_recent else None
 
     def check(self, batch):
         """Runs a trial measurement, see `ProbeCallback`."""

@@ -64,6 +64,9 @@ class _NoData:
 
 
 class _Function:
+    # Whether `take` returns the batch of a step again after a restart.
+    repeatable = True
+
     def __init__(self, function):
         self._function = function
 
@@ -82,6 +85,8 @@ class _Function:
 
 
 class _Cycle:
+    repeatable = False
+
     def __init__(self, iterable):
         self._iterable = iterable
         self._iterator = iter(())

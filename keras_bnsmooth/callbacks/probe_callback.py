@@ -192,7 +192,7 @@ class ProbeCallback(keras.callbacks.Callback):
             # Not in `on_train_begin`, where other callbacks may restore a checkpoint.
             self._training_starts = False
             self._open(step)
-        due = self._schedule.next(self._last_step + 1)
+        due = self.next_due(self._last_step + 1)
         if due is not None and due <= step and step != self._last_step:
             try:
                 self.probe(step)
@@ -200,7 +200,7 @@ class ProbeCallback(keras.callbacks.Callback):
                 error.add_note(f"{type(self).__name__} was measuring step {step}.")
                 raise
             self._last_step = step
-            due = self._schedule.next(step + 1)
+            due = self.next_due(step + 1)
         self._next_batch = math.inf if due is None else batch + max(1, due - step)
 
     def on_train_end(self, logs=None):
@@ -212,6 +212,10 @@ class ProbeCallback(keras.callbacks.Callback):
     def probe(self, step: int) -> None:
         """Measures and writes a row."""
         self.write({"step": step, **self.measure(step, self.take(step))})
+
+    def next_due(self, step: int) -> int | None:
+        """Returns the first step at or after `step` at which to measure, or None."""
+        return self._schedule.next(step)
 
     def take(self, step: int) -> tuple:
         """Returns the batch to measure on at `step`, as tensors."""

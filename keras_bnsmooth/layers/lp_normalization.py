@@ -32,8 +32,9 @@ class LpNormalization(keras.layers.Layer):
 
     - `norm(x) = mean(|x|**p)**(1/p)`, or `max(|x|)` for `p=inf`. The means run over
       the batch and all axes other than `axis`.
-    - With `norm_after_centering=True`, the norm is that of `x - mean(x)`. With `p=2`
-      this is batch normalization, in training and at inference.
+    - With `norm_after_centering=True`, the norm is that of `x - mean(x)`, the other
+      way to read the paper. With `p=2` this is batch normalization, in training and at
+      inference.
     - `epsilon` is added to the squared norm, as batch normalization adds it to the
       variance, so that it has the same meaning for every p.
 
@@ -44,7 +45,8 @@ class LpNormalization(keras.layers.Layer):
     - `moving_norm = moving_norm * momentum + norm(x) * (1 - momentum)`
 
     (with `p=2, norm_after_centering=True`, the squares of the norms are averaged, as
-    batch normalization averages variances).
+    batch normalization averages variances). If layers that add noise precede, call
+    `kb.recompute_moving_statistics` before inference, see `NoisyBatchNormalization`.
 
     Example:
     >>> import keras
@@ -114,6 +116,7 @@ class LpNormalization(keras.layers.Layer):
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
         synchronized: bool = False,
+        *,
         norm_after_centering: bool = False,
         **kwargs: Any,
     ):
@@ -124,7 +127,7 @@ class LpNormalization(keras.layers.Layer):
         self.epsilon = check_real("epsilon", epsilon, low=0, open_low=True)
         self.center = center
         self.scale = scale
-        self.norm_after_centering = norm_after_centering
+        self.norm_after_centering = bool(norm_after_centering)
         self.synchronized = bool(synchronized)
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)

@@ -72,7 +72,9 @@ class ActivationNoise(NoiseLayer):
     and returns `s * a + m`. All draws are independent, and no gradient flows through
     them. Half-precision inputs are perturbed in float32.
 
-    At inference the layer returns its inputs unchanged.
+    At inference the layer returns its inputs unchanged. If normalization layers with
+    moving statistics follow, call `kb.recompute_moving_statistics(model, data)` before
+    inference, since the statistics that they collected in training include the noise.
 
     Example:
     >>> import keras

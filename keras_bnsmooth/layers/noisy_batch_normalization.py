@@ -31,6 +31,12 @@ class NoisyBatchNormalization(NoiseLayer, keras.layers.BatchNormalization):
     At inference the layer is batch normalization, without noise. With `n_mu=0`,
     `n_sigma=1`, `r_mu=0` and `r_sigma=0` it is batch normalization in training, too.
 
+    **Before inference, call `kb.recompute_moving_statistics(model, data)`.** The moving
+    statistics of a layer include the noise of all layers before it. Inference removes
+    that noise, so the statistics no longer fit: in a stack of such layers, a network
+    that has learned well can be at chance level. Recomputing them without noise
+    resolves this.
+
     Example:
     >>> import keras
     >>> import keras_bnsmooth as kb

@@ -24,6 +24,8 @@ def dln(
     dtype: str | None = None,
     name: str | None = None,
     synchronized: bool = False,
+    *,
+    norm_after_centering: bool = False,
 ) -> keras.Model:
     """Builds the deep linear network W_1 ... W_k x: square layers without bias.
 
@@ -41,12 +43,15 @@ def dln(
         name: Name of the model.
         synchronized: Whether normalizations use the statistics of the global batch
             of a `tf.distribute.Strategy`, see `LpNormalization`.
+        norm_after_centering: Whether `"l1"`, `"l2"` and `"linf"` take the norm after
+            the mean is subtracted, see `LpNormalization`.
 
     Returns:
         A `keras.Model` from [batch, dim] to [batch, dim].
 
     Raises:
-        ValueError: If `norm` is unknown, or `depth` or `dim` not a positive integer.
+        ValueError: If `norm` is unknown, `depth` or `dim` not a positive integer, or
+            `norm_after_centering` set for another norm.
 
     Example:
     >>> import keras
@@ -57,7 +62,7 @@ def dln(
     >>> model.compile(keras.optimizers.SGD(1e-6), kb.models.SquaredError())
     >>> history = model.fit(x, y, batch_size=1000, epochs=2, verbose=0)
     """
-    check_norm(norm)
+    check_norm(norm, norm_after_centering)
     for argument, value in (("depth", depth), ("dim", dim)):
         if not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(
@@ -74,7 +79,15 @@ def dln(
             dtype=policy,
             name=f"linear{number}",
         )(x)
-        x = normalize(x, norm, f"linear{number}", noise_seed, policy, synchronized)
+        x = normalize(
+            x,
+            norm,
+            f"linear{number}",
+            noise_seed,
+            policy,
+            synchronized,
+            norm_after_centering,
+        )
     return keras.Model(inputs, x, name=name or f"dln{depth}_{norm}")
 
 

@@ -23,6 +23,7 @@ _LAYERS = {
 }
 _NOISY = ("noisy_bn", "noise")
 _WITHOUT_STATISTICS = ("none", "noise")
+_LP = ("l1", "l2", "linf")
 
 NORMS = tuple(_LAYERS)
 
@@ -32,10 +33,15 @@ def norm_layer_name(layer: str, norm: str) -> str:
     return f"{layer}_{norm}"
 
 
-def check_norm(norm):
-    """Raises a ValueError if `norm` is not one of `NORMS`."""
+def check_norm(norm, norm_after_centering=False):
+    """Raises a ValueError unless `norm` is one of `NORMS` and has such an option."""
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}; received {norm!r}.")
+    if norm_after_centering and norm not in _LP:
+        raise ValueError(
+            f"norm_after_centering applies to the norms {', '.join(_LP)}; received "
+            f"norm={norm!r}."
+        )
 
 
 def has_statistics(norm):
@@ -43,7 +49,15 @@ def has_statistics(norm):
     return norm not in _WITHOUT_STATISTICS
 
 
-def normalize(x, norm, layer, seed=None, dtype=None, synchronized=False):
+def normalize(
+    x,
+    norm,
+    layer,
+    seed=None,
+    dtype=None,
+    synchronized=False,
+    norm_after_centering=False,
+):
     """Applies `norm` to the Keras tensor `x`, the output of the layer named `layer`.
 
     `"none"` returns `x`.
@@ -51,6 +65,8 @@ def normalize(x, norm, layer, seed=None, dtype=None, synchronized=False):
     if norm == "none":
         return x
     arguments = {"seed": seed} if norm in _NOISY else {}
+    if norm in _LP:
+        arguments["norm_after_centering"] = norm_after_centering
     if has_statistics(norm) and keras.backend.backend() == "tensorflow":
         # On JAX, statistics always span all replicas, and Keras' BatchNormalization
         # rejects the argument.

@@ -36,6 +36,8 @@ def vgg(
     seed: int | None = None,
     name: str | None = None,
     synchronized: bool = False,
+    *,
+    norm_after_centering: bool = False,
 ) -> keras.Model:
     """Builds a VGG network that returns logits.
 
@@ -57,14 +59,16 @@ def vgg(
         name: Name of the model.
         synchronized: Whether normalizations use the statistics of the global batch
             of a `tf.distribute.Strategy`, see `LpNormalization`.
+        norm_after_centering: Whether `"l1"`, `"l2"` and `"linf"` take the norm after
+            the mean is subtracted, see `LpNormalization`.
 
     Returns:
         A `keras.Model` from images [batch, height, width, channels] to
         logits [batch, classes]. Compile it with a loss that has `from_logits=True`.
 
     Raises:
-        ValueError: If `norm` or `depth` is unknown, or `width` or `classes` not a
-            positive integer.
+        ValueError: If `norm` or `depth` is unknown, `width` or `classes` not a
+            positive integer, or `norm_after_centering` set for another norm.
 
     Example:
     >>> import keras
@@ -78,7 +82,7 @@ def vgg(
     >>> model.output_shape
     (None, 10)
     """
-    check_norm(norm)
+    check_norm(norm, norm_after_centering)
     if depth not in _BLOCKS:
         raise ValueError(
             f"depth must be one of {', '.join(map(str, DEPTHS))}; received {depth}."
@@ -93,7 +97,14 @@ def vgg(
     use_bias = not has_statistics(norm)
 
     def activate(x, layer_name, noise_seed):
-        x = normalize(x, norm, layer_name, noise_seed, None, synchronized)
+        x = normalize(
+            x,
+            norm,
+            layer_name,
+            noise_seed,
+            synchronized=synchronized,
+            norm_after_centering=norm_after_centering,
+        )
         return keras.layers.ReLU(name=f"{layer_name}_relu")(x)
 
     inputs = x = keras.Input(input_shape, name="image")

@@ -94,6 +94,22 @@ def restrict_step_sizes(record, lowest, highest):
     }
 
 
+def batch_steps(record):
+    """Returns the step whose batch each row of an activation record was measured on.
+
+    Records of older versions do not say it; there, a row that follows another by one
+    step counts as measured on the same batch.
+    """
+    step = record["step"]
+    return record.get("batch_step", step - (np.diff(step, prepend=step[:1]) == 1))
+
+
+def successive_rows(record):
+    """Returns the rows that precede one of the next step and the same batch."""
+    steps, batches = np.diff(record["step"]), np.diff(batch_steps(record))
+    return np.flatnonzero((steps == 1) & (batches == 0))
+
+
 def layer_names(record):
     """Returns the names of the recorded layers, from input to output."""
     return [str(name) for name in record["layers"][0]]

@@ -11,7 +11,11 @@ from keras import ops
 
 from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
-from keras_bnsmooth.probes.layer_list import unique_names, walk
+from keras_bnsmooth.probes.layer_list import (
+    places_among_linear_layers,
+    unique_names,
+    walk,
+)
 
 
 def activations(
@@ -37,8 +41,11 @@ def activations(
         units: Index of the unit (feature or channel) to follow, either one integer for
             all layers or a dict from names to integers. Defaults to a random unit, also
             for layers missing from the dict.
-        seed: Integer that determines random units: every call with the same layers
-            follows the same ones.
+        seed: Integer that determines random units. A unit also depends on the layer's
+            number of units and its place among the layers that own a kernel (`Dense`,
+            `Conv2D`, ...), and on nothing else: a normalization follows the same unit
+            as the linear layer before it, and networks with and without normalization
+            follow the same units.
 
     Returns:
         Dict from layer name to a 1-D float array with the unit's values over the batch
@@ -131,6 +138,7 @@ def _check_units(units, names):
 def _values(model, weights, state, x, names, units, seed):
     """Returns [(unit, values [n])] in the order of the names."""
     layers = layers_by_name(model, names)
+    places = places_among_linear_layers(model)
     chosen = []
 
     def values(x):
@@ -138,10 +146,11 @@ def _values(model, weights, state, x, names, units, seed):
             recorded.outputs = {}
             keras_model.call_in_training_mode(model, x)
             outputs = recorded.outputs
-        found = [
-            _unit_values(name, layers[name], outputs.get(name), unit, seed, number)
-            for number, (name, unit) in enumerate(zip(names, units, strict=True))
-        ]
+        found = []
+        for name, unit in zip(names, units, strict=True):
+            layer = layers[name]
+            draw = [seed, places[id(layer)]]
+            found.append(_unit_values(name, layer, outputs.get(name), unit, draw))
         chosen[:] = [unit for unit, _ in found]
         return [values for _, values in found]
 
@@ -170,20 +179,12 @@ def _recording(layers):
 
         return recorded_call
 
-    own_calls = {name: vars(layer).get("call") for name, layer in layers.items()}
-    try:
-        for name, layer in layers.items():
-            # Bypasses `Layer.__setattr__`, which tracks whatever is assigned.
-            vars(layer)["call"] = recording(name, layer.call)
+    calls = [(layer, recording(name, layer.call)) for name, layer in layers.items()]
+    with keras_model.replaced_calls(calls):
         yield recorded
-    finally:
-        for name, layer in layers.items():
-            vars(layer).pop("call", None)
-            if own_calls[name] is not None:
-                vars(layer)["call"] = own_calls[name]
 
 
-def _unit_values(name, layer, output, unit, seed, number):
+def _unit_values(name, layer, output, unit, seed):
     if output is None:
         raise ValueError(
             f"Layer {name} is not called during training; name other layers."
@@ -199,7 +200,7 @@ def _unit_values(name, layer, output, unit, seed, number):
         axis = -1
     count = output.shape[axis]
     if unit is None:
-        unit = int(np.random.default_rng([seed, number]).integers(count))
+        unit = int(np.random.default_rng(seed).integers(count))
     if not 0 <= unit < count:
         raise ValueError(
             f"Layer {name} has units 0 to {count - 1}; received unit {unit}."

@@ -68,6 +68,33 @@ def walk(model: keras.Model) -> Iterator[tuple[Path, keras.layers.Layer]]:
     yield from visit(model, ())
 
 
+def places_among_linear_layers(model: keras.Model) -> dict[int, int]:
+    """Returns, by the id of each layer, the index of the last linear layer up to it.
+
+    Linear layers are those that own a kernel, such as `Dense` and `Conv2D`, counted
+    from 0 in the order of `walk`. Normalizations own none, so networks with and without
+    them count alike, and a normalization has the place of the linear layer before it. A
+    layer made of layers has the place of the last one in it. Layers before the first
+    linear layer have place 0, too.
+    """
+    places: dict[int, int] = {}
+    count = 0
+
+    def visit(layer):
+        nonlocal count
+        if id(layer) in places:
+            return
+        places[id(layer)] = 0  # visited
+        own = keras_model.own_trainable_variables(layer)
+        count += any(variable.name.endswith("kernel") for variable in own)
+        for part in keras_model.sublayers(layer):
+            visit(part)
+        places[id(layer)] = max(0, count - 1)
+
+    visit(model)
+    return places
+
+
 def unique_names(paths: list[Path]) -> list[str]:
     """Returns the last name of each path, or the whole path where that is ambiguous."""
     last = [path[-1] for path in paths]

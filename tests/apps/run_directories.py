@@ -231,11 +231,12 @@ def sharpness_rows(steps=STEPS, **changed):
 
 
 def activation_rows(layers, steps=STEPS, **changed):
-    """Rows at t and t + 1 for each t in `steps`."""
+    """Rows at t and t + 1, on the batch of t, for each t in `steps`."""
     count = len(layers)
     return [
         {
             "step": step,
+            "batch_step": start,
             "layers": layers,
             "units": list(range(count)),
             "mean": [number + step**2 for number in range(count)],

@@ -21,6 +21,18 @@ def test_a_run_records_the_full_squared_error(tmp_path):
     assert (tmp_path / "run" / "training_curves.png").exists()
 
 
+def test_both_readings_of_the_norm_can_be_run(tmp_path):
+    errors = []
+    for flags in ((), ("--norm_after_centering",)):
+        run = tmp_path / str(len(errors))
+        done = run_app("train_dln", *SMALL, "--norm=l1", *flags, f"--workdir={run}")
+        assert done.returncode == 0, done.stderr
+        config = json.loads((run / "config.json").read_text())
+        assert config["flags"]["norm_after_centering"] is bool(flags)
+        errors.append(json_lines.read(run / "metrics.jsonl")[-1]["squared_error"])
+    assert errors[0] != pytest.approx(errors[1], rel=1e-3)
+
+
 def test_all_probes_measure_at_their_steps_and_change_nothing(tmp_path):
     arguments = (*SMALL, "--norm=bn")
     run_app("train_dln", *arguments, f"--workdir={tmp_path}/plain")

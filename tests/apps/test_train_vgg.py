@@ -37,6 +37,24 @@ def test_a_run_leaves_records_model_and_picture(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_network_with_noise_is_evaluated_as_well_as_batch_normalization(tmp_path):
+    results = {}
+    for norm in ("bn", "noisy_bn"):
+        workdir = tmp_path / norm
+        arguments = ("--dataset=digits", "--depth=11", "--width=8", "--steps=500")
+        done = run_app(
+            "train_vgg", *arguments, f"--norm={norm}", f"--workdir={workdir}"
+        )
+        assert done.returncode == 0, done.stderr
+        results[norm] = json.loads((workdir / "result.json").read_text())
+    assert "moving statistics recomputed without noise" in done.stdout
+    assert "test_accuracy_recomputed" not in results["bn"]
+    noisy = results["noisy_bn"]
+    assert noisy["test_accuracy_recomputed"] > results["bn"]["test_accuracy"] - 0.02
+    assert noisy["test_accuracy_recomputed"] > noisy["test_accuracy"] + 0.1
+
+
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(tmp_path):
     arguments = (*SMALL, "--norm=noisy_bn", "--steps=200", "--checkpoint_every=20")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -74,6 +92,7 @@ def test_mistakes_end_in_one_line(tmp_path):
     messages = {
         ("--batch_size=1438",): "batch_size must be from 1 to the 1437",
         ("--dataset=nowhere.npz",): "nowhere.npz cannot be read",
+        ("--norm=bn", "--norm_after_centering"): "linf; received norm='bn'",
         ("--learning_rate=0", "--probe_every=5"): "received --learning_rate=0.0",
         ("--learning_rate=1e20", "--steps=20"): "Training diverged: the loss is",
     }

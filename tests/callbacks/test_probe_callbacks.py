@@ -253,6 +253,109 @@ def test_successive_steps_follow_the_same_unit():
     assert len(np.unique(probe.history["units"], axis=0)) == 1
 
 
+def shifted(step):
+    """A batch that tells its step: the mean of every input is `step`."""
+    return X[:8] - X[:8].mean(0) + step, Y[:8]
+
+
+def input_means(probe):
+    """The mean of what the probe's batches hold, measured at the identity layer."""
+    return probe.history["mean"][:, 0].round(3).tolist()
+
+
+def identity_model(**arguments):
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Identity(name="same"),
+            keras.layers.Dense(2, name="b"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.01), "mse", **arguments)
+    return model
+
+
+def successive_probe(every, data=shifted, **arguments):
+    return ActivationProbe(
+        data, every=every, layers=["same"], successive=True, **arguments
+    )
+
+
+@pytest.mark.parametrize(
+    ("every", "measured", "batches"),
+    [
+        (4, [0, 1, 4, 5, 8, 9], [0, 0, 4, 4, 8, 8]),
+        (2, list(range(10)), [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]),
+        # What is scheduled is measured once, on the earlier batch.
+        (1, list(range(10)), [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]),
+        ([3, 4, 9], [3, 4, 9], [3, 3, 9]),
+    ],
+)
+def test_successive_steps_are_measured_on_the_same_batch(every, measured, batches):
+    probe = successive_probe(every)
+    fit(identity_model(), [probe])
+    assert steps(probe) == measured
+    assert probe.history["batch_step"].tolist() == batches
+    assert input_means(probe) == batches
+
+
+def test_without_successive_each_step_has_its_own_batch():
+    probe = ActivationProbe(shifted, every=3, layers=["same"])
+    fit(identity_model(), [probe])
+    assert probe.history["batch_step"].tolist() == steps(probe) == [0, 3, 6, 9]
+    assert input_means(probe) == steps(probe)
+
+
+@several_steps_at_once
+def test_a_successive_measurement_is_made_at_the_next_opportunity():
+    probe = successive_probe(8)
+    # Opportunities at 0, 7, 10, 17, 20, 27; step 24 is due at 27.
+    fit(identity_model(steps_per_execution=7), [probe], epochs=3)
+    assert steps(probe) == [0, 7, 10, 17, 27]
+    assert probe.history["batch_step"].tolist() == [0, 0, 10, 10, 27]
+    assert input_means(probe) == [0, 0, 10, 10, 27]
+
+
+@pytest.mark.parametrize("data", ["function", "cycle"])
+@pytest.mark.parametrize("same_probe", [True, False])
+def test_training_stops_between_two_successive_steps(data, same_probe, tmp_path):
+    """An epoch ends after step 9; step 10 is to be measured on the batch of step 9."""
+    if data == "cycle":
+
+        class Stream:
+            def __iter__(self):
+                return map(shifted, range(0, 100, 9))
+
+        source = Stream()
+    else:
+        source = shifted
+    log_dir = tmp_path if not same_probe else None
+    model = identity_model()
+    probe = successive_probe(9, source, log_dir=log_dir)
+    fit(model, [probe])
+    assert steps(probe) == [0, 1, 9]
+    if not same_probe:
+        probe = successive_probe(9, source, log_dir=log_dir)
+    fit(model, [probe], epochs=2, initial_epoch=1)
+    if data == "cycle" and not same_probe:
+        # The batch of step 9 cannot be had again.
+        assert steps(probe) == [0, 1, 9, 18, 19]
+        assert probe.history["batch_step"].tolist() == [0, 0, 9, 18, 18]
+    else:
+        assert steps(probe) == [0, 1, 9, 10, 18, 19]
+        assert probe.history["batch_step"].tolist() == [0, 0, 9, 9, 18, 18]
+        assert input_means(probe) == [0, 0, 9, 9, 18, 18]
+
+
+def test_a_step_long_after_its_partner_is_not_measured_on_its_batch():
+    model, probe = identity_model(), successive_probe(9)
+    fit(model, [probe])
+    fit(model, [], epochs=2, initial_epoch=1)
+    fit(model, [probe], epochs=3, initial_epoch=2)
+    assert steps(probe) == [0, 1, 9, 27, 28]
+    assert probe.history["batch_step"].tolist() == [0, 0, 9, 27, 27]
+
+
 def test_class_weights_are_those_of_fit():
     labels = np.arange(40) % 3
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])

@@ -322,6 +322,12 @@ def test_save_and_load_without_custom_objects(p, rng, tmp_path):
     np.testing.assert_array_equal(to_numpy(loaded(x)), to_numpy(model(x)))
 
 
+def test_when_the_norm_is_taken_is_passed_by_name():
+    parameters = inspect.signature(LpNormalization).parameters
+    kind = parameters["norm_after_centering"].kind
+    assert kind is inspect.Parameter.KEYWORD_ONLY
+
+
 def test_config_holds_every_argument():
     arguments = set(inspect.signature(LpNormalization.__init__).parameters)
     config = LpNormalization(3, beta_regularizer="l2").get_config()

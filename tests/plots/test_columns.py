@@ -4,10 +4,12 @@ import numpy as np
 
 from keras_bnsmooth.plots.columns import (
     align_seeds,
+    batch_steps,
     drop_missing,
     evenly_spaced,
     restrict_step_sizes,
     select_layer,
+    successive_rows,
     summarize,
     with_ceiling,
 )
@@ -91,3 +93,17 @@ def test_step_sizes_are_restricted_to_a_range_of_learning_rates():
     # These are about all step sizes, as beta is.
     np.testing.assert_array_equal(found["saturated"], [True, True])
     np.testing.assert_allclose(found["ceiling"], 1000)
+
+
+def test_successive_rows_share_a_batch():
+    steps, batches = np.array([0, 1, 2, 3, 8]), np.array([0, 0, 2, 2, 8])
+    record = {"step": steps, "batch_step": batches}
+    np.testing.assert_array_equal(batch_steps(record), batches)
+    np.testing.assert_array_equal(successive_rows(record), [0, 2])
+    # Without batch steps, as in older records, which held pairs of steps.
+    older = {"step": np.array([0, 1, 10, 11, 20])}
+    np.testing.assert_array_equal(batch_steps(older), [0, 0, 10, 10, 20])
+    np.testing.assert_array_equal(successive_rows(older), [0, 2])
+    # Two steps apart, as with several steps per execution.
+    far = {"step": np.array([0, 2]), "batch_step": np.array([0, 0])}
+    assert successive_rows(far).size == 0

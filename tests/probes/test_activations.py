@@ -4,6 +4,8 @@ import pytest
 from keras.ops import convert_to_numpy
 
 from keras_bnsmooth import probes
+from keras_bnsmooth.layers import LpNormalization, NoisyBatchNormalization
+from keras_bnsmooth.probes.activations import measure_activations
 from tests.probes import example_models
 
 
@@ -30,6 +32,62 @@ def test_random_units_depend_on_the_seed_alone():
     )
     seen = {probes.activations(model, x, seed=s)["dense1"].tobytes() for s in range(20)}
     assert len(seen) > 5
+
+
+def chain(norm, seed=None):
+    """Convolutions and dense layers, with or without a normalization after each."""
+
+    def normalized(x):
+        return x if norm is None else norm()(x)
+
+    x = inputs = keras.Input((8, 8, 2))
+    x = keras.layers.Rescaling(2.0, name="first")(x)
+    for number in range(3):
+        x = keras.layers.Conv2D(64, 3, padding="same", name=f"conv{number}")(x)
+        x = keras.layers.ReLU()(normalized(x))
+    x = keras.layers.SeparableConv2D(64, 3, name="separable")(x)
+    x = keras.layers.GlobalAveragePooling2D()(normalized(x))
+    inner = [keras.Input((64,)), keras.layers.Dense(64, name="inside")]
+    inner += [] if norm is None else [norm()]
+    x = keras.Sequential([*inner, keras.layers.ReLU()], name="block")(x)
+    return keras.Model(inputs, keras.layers.Dense(64, name="last")(x))
+
+
+def chosen_units(model, **arguments):
+    measured = measure_activations(model, example_models.bn_cnn()[1][0], **arguments)
+    return {name: unit for name, (unit, _) in measured.items()}
+
+
+LINEAR = ["conv0", "conv1", "conv2", "separable", "inside", "last"]
+
+
+@pytest.mark.parametrize(
+    "norm", [keras.layers.BatchNormalization, LpNormalization, NoisyBatchNormalization]
+)
+def test_networks_with_and_without_normalization_show_the_same_units(norm):
+    plain = chosen_units(chain(None))
+    assert list(plain) == LINEAR
+    # Independently: the generator of (seed, place among the linear layers).
+    expected = [int(np.random.default_rng([0, i]).integers(64)) for i in range(6)]
+    assert list(plain.values()) == expected
+    assert len(set(expected)) > 3
+    normalized = chosen_units(chain(norm))
+    assert len(normalized) == 6 + 5
+    assert {name: normalized[name] for name in LINEAR} == plain
+    units = list(normalized.values())
+    assert units[0:10:2] == units[1:10:2]  # a normalization's is the one before it
+
+
+def test_a_unit_does_not_depend_on_what_else_is_named():
+    model = chain(keras.layers.BatchNormalization)
+    units = chosen_units(model)
+    assert chosen_units(model, layers=["last", "conv1"]) == {
+        name: units[name] for name in ("last", "conv1")
+    }
+    block = chosen_units(model, layers=["block", "first"])
+    # A model's is that of the last linear layer in it.
+    assert block["block"] == units["inside"]
+    assert block["first"] == np.random.default_rng([0, 0]).integers(2)
 
 
 def test_units_for_single_layers():

@@ -182,18 +182,27 @@ def test_covariate_shift_is_compared_at_shared_layers(tmp_path):
 
 def test_distribution_shift_of_layer_inputs(tmp_path):
     def moments(step, row):
-        count = len(row["layers"])
+        layers = row["layers"]
         # Steps 0, 1, 50, 51; the mean moves by 2, then 10 and 2, the variance is 4.
         mean = {0: 0.0, 1: 2.0, 50: 10.0, 51: 12.0}[step]
         return {
             **row,
-            "mean": [mean if "bn" in name else 1e6 * step for name in row["layers"]],
-            "variance": [4.0 if step in (0, 50) else 5.0] * count,
+            # Neither after a normalization nor after the last layer.
+            "mean": [mean if name in ("one", "two") else 1e6 * step for name in layers],
+            "variance": [4.0 if step in (0, 50) else 5.0] * len(layers),
         }
 
-    run = _run(tmp_path, activations=moments)
-    assert statistics.distribution_shift(run, successive=True) == (1.0, 0.25)
-    assert statistics.distribution_shift(run, successive=False) == (5.0, 0.0)
+    run = _run(tmp_path / "now", activations=moments)
+
+    def without_batch_steps(step, row):
+        row = moments(step, row)
+        assert row.pop("batch_step") in (step, step - 1)
+        return row
+
+    older = _run(tmp_path / "older", activations=without_batch_steps)
+    for one in (run, older):
+        assert statistics.distribution_shift(one, successive=True) == (1.0, 0.25)
+        assert statistics.distribution_shift(one, successive=False) == (5.0, 0.0)
 
 
 def test_dead_units_are_ignored(tmp_path):

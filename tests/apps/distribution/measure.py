@@ -16,7 +16,7 @@ import numpy as np
 
 from apps.training import processes, strategy
 from apps.training.environment import set_precision
-from keras_bnsmooth import keras_model, models, probes
+from keras_bnsmooth import keras_model, models, probes, recompute_moving_statistics
 from keras_bnsmooth.models.norms import normalize
 
 LEARNING_RATE = {"cnn": 0.01, "vgg": 0.01, "dln": 1e-4}
@@ -86,6 +86,13 @@ def activations(model, batch, learning_rate, devices):
     return probes.activations(model, batch[0], units=0)
 
 
+def statistics(model, batch, learning_rate, devices):
+    if not any("moving" in v.name for v in model.non_trainable_variables):
+        return {}
+    recompute_moving_statistics(model, [batch, batch[0][: len(batch[0]) // 2]])
+    return {v.path: v.numpy() for v in model.non_trainable_variables}
+
+
 def training(model, batch, learning_rate, devices):
     history = model.fit(
         devices.input(lambda: itertools.repeat(batch)),
@@ -98,7 +105,10 @@ def training(model, batch, learning_rate, devices):
     return {"loss": history.history["loss"], "weights": np.concatenate(weights)}
 
 
-PARTS = {part.__name__: part for part in (landscape, shift, activations, training)}
+PARTS = {
+    part.__name__: part
+    for part in (landscape, shift, activations, statistics, training)
+}
 
 
 def measure(case, parts, devices):

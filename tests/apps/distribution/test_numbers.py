@@ -49,8 +49,8 @@ def cases(*norms):
 
 
 # The changes of gradients that covariate shift takes the norm of are rounding in part.
-FLOAT32 = ("float32", "landscape,training")
-FLOAT64 = ("float64", "landscape,shift,activations,training")
+FLOAT32 = ("float32", "landscape,statistics,training")
+FLOAT64 = ("float64", "landscape,shift,activations,statistics,training")
 
 
 @pytest.mark.slow

@@ -1,14 +1,14 @@
 from tests.apps.figures.run_directories import paper_figure, texts
 
 
-def test_panels_name_layer_and_unit_after_the_normalization(runs):
+def test_panels_show_the_same_linear_layers_of_every_network(runs):
     figure = paper_figure(14).draw(runs)
     assert len(figure.axes) == 2 * 5
     titles = [axes.get_title() for axes in figure.axes]
     # Layers one and two of three; their units are the places in the record.
     assert titles[0] == "standard\none, unit 0"
-    assert titles[1] == "BN\none_bn, unit 1"
-    assert titles[9] == "$\\ell_\\infty$\ntwo_linf, unit 3"
+    assert titles[1] == "BN\none, unit 0"
+    assert titles[9] == "$\\ell_\\infty$\ntwo, unit 2"
 
 
 def test_the_dln_has_a_row_for_each_reduction_and_norm(runs):

@@ -12,6 +12,7 @@ from apps.errors import DivergedError, UserError
 from apps.training.metrics import Metrics
 from apps.training.run_directory import RunDirectory
 from apps.training.train import train
+from keras_bnsmooth import recompute_moving_statistics
 from keras_bnsmooth.layers import NoisyBatchNormalization
 from keras_bnsmooth.records import json_lines
 
@@ -121,6 +122,22 @@ def test_a_run_leaves_everything_behind(uninterrupted):
     result = json.loads((uninterrupted / "result.json").read_text())
     assert result["status"] == "finished"
     assert result["test_accuracy"] == rows[-1]["test_accuracy"]
+
+
+def test_a_second_evaluation_leaves_no_trace_in_the_run(tmp_path, uninterrupted):
+    path = tmp_path / "run"
+    result = run(path, statistics_batches=[(X[:32], Y[:32]), (X[32:], Y[32:])])
+    assert_same_run(path, uninterrupted)
+    plain = json.loads((uninterrupted / "result.json").read_text())
+    assert {k: result[k] for k in plain if k.startswith("test_")} == {
+        k: v for k, v in plain.items() if k.startswith("test_")
+    }
+    model = keras.models.load_model(path / "model.keras")
+    recompute_moving_statistics(model, [X[:32], X[32:]])
+    loss, accuracy = model.evaluate(X, Y, verbose=0)
+    assert result["test_loss_recomputed"] == pytest.approx(loss, rel=1e-5)
+    assert result["test_accuracy_recomputed"] == pytest.approx(accuracy)
+    assert result["test_loss_recomputed"] != result["test_loss"]
 
 
 def test_rows_are_means_over_the_steps_since_the_row_before(tmp_path):
