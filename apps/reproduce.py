@@ -81,9 +81,9 @@ def _with_commands(error, preset, folder):
     """The error with the first command that makes a missing run."""
     commands = [
         f"{run.command(folder)} {FLAGS.run_flags}".strip()
-        for lacking in error.missing
+        for setting, norm in error.missing
         for run in preset.runs
-        if all(run.identity[name] == value for name, value in lacking.items())
+        if run.belongs_to(setting, norm)
     ]
     if not commands:
         return str(error)

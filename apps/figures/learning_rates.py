@@ -7,16 +7,15 @@ from keras_bnsmooth.plots.styles import STYLES
 
 _PANELS = {
     "accuracy": "training accuracy at the end",
-    "squared_error": "squared error at the end",
     "loss": "training loss at the end",
     "beta": "effective β, median over training",
 }
 # Panels with a logarithmic axis.
-_LOG = ("squared_error", "loss", "beta")
+_LOG = ("loss", "beta")
 
 
 def draw_learning_rates(rows):
-    """Draws final accuracy or error, loss and beta over the learning rate.
+    """Draws final accuracy, loss and beta over the learning rate.
 
     Each norm has one line, the median over seeds, and one point per seed. Runs that
     did not finish are not drawn but listed in the small print, so a line ends where

@@ -26,7 +26,6 @@ def train(
     test_data=None,
     test_every=None,
     callbacks=(),
-    derive=None,
 ):
     """Trains a model up to step `steps`, from its last checkpoint if there is one.
 
@@ -46,8 +45,6 @@ def train(
         test_every: Steps between evaluations on `test_data`, rounded up to a multiple
             of `metrics_every`.
         callbacks: Additional Keras callbacks, such as probes.
-        derive: Function that maps a row of metrics to a dict of additional entries, or
-            None.
 
     Returns:
         The dict that `result.json` holds.
@@ -71,7 +68,7 @@ def train(
     processes.agree_on(first_step, "the step to resume from")
     run.drop_records_after(first_step)
     started_at = time.monotonic()
-    metrics = Metrics(run, first_step, derive)
+    metrics = Metrics(run, first_step)
     progress = Progress(steps)
 
     def fit(from_step, to_step, interval):

@@ -2,7 +2,7 @@
 
 import json
 
-from apps.settings import DLN_NORMS, REDUCTIONS, VGG_NORMS
+from apps.settings import DLN_NORMS, VGG_NORMS
 from apps.training.runs import Run, RunSet
 from keras_bnsmooth.records import json_lines
 
@@ -11,7 +11,7 @@ STEPS = (0, 10, 20)
 
 _FLAGS = {
     "vgg": {"learning_rate": 0.1, "depth": "11", "width": 8, "dataset": "cifar10"},
-    "dln": {"learning_rate": 1e-6, "samples": 1000, "reduction": "sum_mean"},
+    "dln": {"learning_rate": 1e-6, "samples": 1000},
 }
 _EVERY = {
     "metrics_every": 10,
@@ -25,7 +25,7 @@ _EVERY = {
 def save_run(path, records, norm="bn", seed=0, result=None, **flags):
     """Writes a run directory; `records` maps names to lists of rows."""
     path.mkdir(parents=True)
-    network = "dln" if "reduction" in flags else "vgg"
+    network = "dln" if "samples" in flags else "vgg"
     config = {
         "command": f"python -m apps.train_{network} --norm={norm} --seed={seed}",
         "flags": {"norm": norm, "seed": seed, "workdir": str(path), **flags},
@@ -68,8 +68,8 @@ def write_run(
     for name, change in (rows or {}).items():
         changed = [change(row["step"], row) for row in records[name]]
         records[name] = [row for row in changed if row is not None]
-    place = f"{flags.get('reduction', '')}_{norm}_{flags['learning_rate']}_{seed}"
-    return save_run(folder / f"{network}_{place}", records, norm, seed, result, **flags)
+    place = f"{network}_{norm}_{flags['learning_rate']}_{seed}"
+    return save_run(folder / place, records, norm, seed, result, **flags)
 
 
 def _uniform_records(network, norm, steps):
@@ -77,9 +77,10 @@ def _uniform_records(network, norm, steps):
     rest = len(layers) - 1
     metrics = [{"step": step, "loss": 1.0} for step in range(10, steps + 1, 10)]
     for row in metrics:
-        row |= {"accuracy": 0.5} if network == "vgg" else {"squared_error": 10.0}
-        if network == "vgg" and row["step"] % 50 == 0:
-            row["test_accuracy"] = 0.5
+        if network == "vgg":
+            row["accuracy"] = 0.5
+            if row["step"] % 50 == 0:
+                row["test_accuracy"] = 0.5
     probed = range(0, steps, 20)
     landscape = landscape_rows(
         steps=probed,
@@ -111,11 +112,10 @@ def vgg_run(path, records=None, norm="bn", **flags):
     return _run(path, image_rows(), records, norm, defaults | flags)
 
 
-def dln_run(path, records=None, norm="bn", reduction="sum_mean", **flags):
+def dln_run(path, records=None, norm="bn", **flags):
     """Writes a DLN of 30 steps with `records`, all by default; returns its `Run`."""
     defaults = {"depth": 3, "dim": 2, "samples": 5, "learning_rate": 1e-6}
-    flags = defaults | flags | {"reduction": reduction}
-    return _run(path, regression_rows(), records, norm, flags)
+    return _run(path, regression_rows(), records, norm, defaults | flags)
 
 
 def _run(path, metrics, records, norm, flags):
@@ -139,10 +139,10 @@ def complete_set(folder, **changed):
         vgg_run(folder / f"vgg_{norm}", all_records(norm) | changed, norm)
         for norm in VGG_NORMS
     ]
-    for reduction in REDUCTIONS:
-        for norm in DLN_NORMS:
-            path, records = folder / f"{reduction}_{norm}", all_records(norm) | changed
-            runs.append(dln_run(path, records, norm, reduction=reduction))
+    runs += [
+        dln_run(folder / f"dln_{norm}", all_records(norm) | changed, norm)
+        for norm in DLN_NORMS
+    ]
     return RunSet(runs)
 
 
@@ -162,10 +162,7 @@ def image_rows(factor=1.0):
 
 
 def regression_rows(factor=1.0):
-    return [
-        {"step": step, "loss": factor * 100 / step, "squared_error": 200 / step}
-        for step in (10, 20, 30)
-    ]
+    return [{"step": step, "loss": factor * 100 / step} for step in (10, 20, 30)]
 
 
 def landscape_rows(factor=1.0, steps=STEPS, **changed):

@@ -4,21 +4,51 @@ import keras
 import numpy as np
 import pytest
 
+from apps.data import linear_teacher
+from keras_bnsmooth.models import dln
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import error_of, run_app
 
 SMALL = ("--steps=40", "--metrics_every=20", "--depth=3", "--samples=50")
 
 
-def test_a_run_records_the_full_squared_error(tmp_path):
-    arguments = (*SMALL, "--reduction=mean_sum", "--norm=none")
-    done = run_app("train_dln", *arguments, f"--workdir={tmp_path}/run")
+def test_the_loss_is_the_sum_over_samples_and_outputs_in_full_precision(tmp_path):
+    run = tmp_path / "run"
+    arguments = ("--steps=2", "--metrics_every=1", "--depth=3", "--samples=50")
+    done = run_app("train_dln", *arguments, "--norm=none", f"--workdir={run}")
     assert done.returncode == 0, done.stderr
-    rows = json_lines.read(tmp_path / "run" / "metrics.jsonl")
-    assert [row["step"] for row in rows] == [20, 40]
+    rows = json_lines.read(run / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2]
+    # Gradient descent on ||x W_1 W_2 W_3 - y||^2 by hand, from the same weights.
+    x, y = linear_teacher(samples=50, dtype="float64")
+    kernels = [
+        w.astype("float64") for w in dln(3, seed=0, dtype="float64").get_weights()
+    ]
     for row in rows:
-        assert row["squared_error"] == row["loss"] * 50
-    assert (tmp_path / "run" / "training_curves.png").exists()
+        hidden = [x]
+        for kernel in kernels:
+            hidden.append(hidden[-1] @ kernel)
+        error = hidden.pop() - y
+        single = keras.backend.backend() == "torch"
+        rtol = 1e-5 if single else 1e-12
+        np.testing.assert_allclose(row["loss"], np.sum(error**2), rtol=rtol)
+        gradient = 2 * error
+        for number in reversed(range(3)):
+            of_kernel = hidden[number].T @ gradient
+            gradient = gradient @ kernels[number].T
+            kernels[number] = kernels[number] - 1e-6 * of_kernel
+    assert (run / "training_curves.png").exists()
+    flags = json.loads((run / "config.json").read_text())["flags"]
+    assert flags["dtype"] == ("float32" if single else "float64")
+    assert flags["normalize_output"] is True
+
+
+def test_the_output_can_stay_bare(tmp_path):
+    arguments = (*SMALL, "--norm=bn", "--normalize_output=false", "--ics_every=20")
+    done = run_app("train_dln", *arguments, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    row = json_lines.read(tmp_path / "ics.jsonl")[0]
+    assert row["layers"][-2:] == ["linear2_bn", "linear3"]
 
 
 def test_all_probes_measure_at_their_steps_and_change_nothing(tmp_path):
@@ -51,7 +81,6 @@ def test_xla_changes_no_loss_beyond_rounding(tmp_path):
         done = run_app(
             "train_dln",
             "--norm=l1",
-            "--dtype=float64",  # in float32 rounding doubles at every step
             "--metrics_every=1",
             "--steps=20",
             f"--xla={xla}",

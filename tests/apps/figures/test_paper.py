@@ -4,6 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from apps.figures.paper import FIGURES, MissingRunsError
+from apps.settings import DLN, VGG_FAST
 from apps.training.runs import RunSet
 from tests.apps.figures.run_directories import (
     activation_rows,
@@ -69,8 +70,7 @@ def test_what_is_not_a_number_breaks_no_figure(tmp_path, number):
         (4, "figure 4 lacks runs: vgg bn with landscape"),
         (
             9,
-            "figure 9 lacks runs: dln none sum_mean, dln bn sum_mean, "
-            "dln none sum_sum, dln bn sum_sum with landscape",
+            "figure 9 lacks runs: dln none, dln bn with landscape",
         ),
     ],
 )
@@ -83,14 +83,12 @@ def test_missing_runs_are_named_in_one_line(tmp_path, number, message):
         paper_figure(number).caption(runs)
 
 
-def test_missing_runs_are_told_by_their_flags():
+def test_missing_runs_are_told_by_their_settings():
     with pytest.raises(MissingRunsError) as error:
         paper_figure(8).draw(RunSet([]))
-    assert error.value.missing[1] == {
-        "network": "dln",
-        "norm": "bn",
-        "reduction": "sum_mean",
-    }
+    assert error.value.missing[1] == (DLN, "bn")
+    error = MissingRunsError(8, [(VGG_FAST, "bn")], ("ics",))
+    assert "lacks runs: vgg bn --learning_rate=0.5 with ics" in str(error)
 
 
 def test_a_run_without_the_record_does_not_count(tmp_path):
