@@ -86,7 +86,7 @@ def _with_commands(error, preset, folder):
         if run.belongs_to(setting, norm)
     ]
     if not commands:
-        return str(error)
+        return f"{error}, which the preset {preset.name} does not include"
     return f"{error}; first `{commands[0]}`"
 
 

@@ -69,9 +69,11 @@ class Setting:
     loss: str
     flags: dict = dataclasses.field(default_factory=dict, hash=False)
 
-    def having(self, **flags):
-        """Returns this setting with other values of some flags."""
-        return dataclasses.replace(self, flags=self.flags | flags)
+    def having(self, title=None, **flags):
+        """Returns this setting with other values of some flags, and another title."""
+        return dataclasses.replace(
+            self, title=title or self.title, flags=self.flags | flags
+        )
 
     def runs(self, runs, norm, record="metrics"):
         """Returns the runs with this norm and record, ordered by seed.

@@ -5,7 +5,7 @@
     python -m apps.train_dln --norm=bn --probe_every=100 --ics_every=500
 
 Each of these has the paper's full size, 25 layers of 10 x 10, 1,000 samples and 10,000
-steps, and takes @MINUTES@ on two CPU cores. Everything is written to the run
+steps, and takes about a minute on two CPU cores. Everything is written to the run
 directory; rerun the same command to resume a stopped run.
 
 The loss is the literal squared norm, summed over all samples and outputs. Runs compute

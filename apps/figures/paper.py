@@ -128,7 +128,7 @@ class PaperFigure:
         settings = [
             setting
             for setting in self.optional_settings
-            if any(setting.runs(runs, norm) for norm in self.norms)
+            if all(setting.runs(runs, norm) for norm in self.norms)
         ]
         return Shown(
             runs,
@@ -170,11 +170,11 @@ class Shown:
         rates = {}
         for setting in self.settings:
             first = next(run for norm in self.norms for run in self.of(setting, norm))
-            network = _describe_network(first), self.seeds(setting)
-            rates.setdefault(network, []).append(f"{first.learning_rate:g}")
+            network = _describe_network(first, setting), self.seeds(setting)
+            rates.setdefault(network, []).append(first.learning_rate)
         return " ".join(
-            f"{network}, learning rate{'s' if len(of) > 1 else ''} {', '.join(of)}; "
-            f"{seeds}."
+            f"{network}, learning rate{'s' if len(of) > 1 else ''} "
+            f"{', '.join(f'{rate:g}' for rate in sorted(of))}; {seeds}."
             for (network, seeds), of in rates.items()
         )
 
@@ -219,7 +219,7 @@ def norm_name(norm):
     return norm if norm.startswith("l") else STYLES[norm].label
 
 
-def _describe_network(run):
+def _describe_network(run, setting):
     flags = run.flags
     if run.network == "vgg":
         augmented = ", augmented" if flags.get("augment") else ""
@@ -229,7 +229,7 @@ def _describe_network(run):
             f"batch {flags.get('batch_size')}"
         )
     else:
-        bare = "" if run.setting.get("normalize_output", True) else ", output bare"
+        bare = "" if setting.flags.get("normalize_output", True) else ", output bare"
         network = (
             f"DLN, {flags.get('depth')} layers of {flags.get('dim')} x "
             f"{flags.get('dim')}{bare}, {flags.get('samples'):,} samples, full batch"

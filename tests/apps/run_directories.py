@@ -2,7 +2,7 @@
 
 import json
 
-from apps.settings import DLN_NORMS, VGG_NORMS
+from apps.settings import DLN_NORMS, VGG_NORMS, VGG_SWEEP_STEPS
 from apps.training.runs import Run, RunSet
 from keras_bnsmooth.records import json_lines
 
@@ -43,7 +43,14 @@ def save_run(path, records, norm="bn", seed=0, result=None, **flags):
 
 
 def write_run(
-    folder, network="vgg", norm="bn", seed=0, rows=None, result=None, **flags
+    folder,
+    network="vgg",
+    norm="bn",
+    seed=0,
+    rows=None,
+    result=None,
+    name=None,
+    **flags,
 ):
     """Writes a run of 100 steps whose records are the same for every norm.
 
@@ -55,6 +62,7 @@ def write_run(
         rows: Dict from a record to a function of (step, row) that returns the row to
             write instead, or None to omit it.
         result: Further entries of the result.
+        name: Name of the new directory, by default made of the identity of the run.
         **flags: Flags that replace or extend the defaults.
 
     Returns:
@@ -68,8 +76,8 @@ def write_run(
     for name, change in (rows or {}).items():
         changed = [change(row["step"], row) for row in records[name]]
         records[name] = [row for row in changed if row is not None]
-    place = f"{network}_{norm}_{flags['learning_rate']}_{seed}"
-    return save_run(folder / place, records, norm, seed, result, **flags)
+    name = name or f"{network}_{norm}_{flags['learning_rate']}_{seed}"
+    return save_run(folder / name, records, norm, seed, result, **flags)
 
 
 def _uniform_records(network, norm, steps):
@@ -142,6 +150,17 @@ def complete_set(folder, **changed):
     runs += [
         dln_run(folder / f"dln_{norm}", all_records(norm) | changed, norm)
         for norm in DLN_NORMS
+    ]
+    runs += [
+        vgg_run(
+            folder / f"short_{norm}",
+            {"metrics": [{**image_rows()[1], "step": VGG_SWEEP_STEPS}]}
+            | all_records(norm)
+            | changed,
+            norm,
+            steps=VGG_SWEEP_STEPS,
+        )
+        for norm in ("none", "bn")
     ]
     return RunSet(runs)
 

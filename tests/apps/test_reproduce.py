@@ -1,5 +1,6 @@
 import pytest
 
+from apps.settings import VGG_SWEEP_STEPS
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import error_of, run_app
 from tests.apps.run_directories import write_run
@@ -16,6 +17,7 @@ def saved(tmp_path_factory):
             write_run(folder, "dln", norm, seed)
     for norm in ("none", "bn"):
         write_run(folder, "dln", norm, learning_rate=1e-7)
+        write_run(folder, "vgg", norm, name=f"short_{norm}", steps=VGG_SWEEP_STEPS)
     return folder.parent
 
 
@@ -31,8 +33,8 @@ def test_figures_and_report_are_drawn_from_records_alone(saved):
     assert "not drawn" not in output
     assert "Left out" not in output
     pictures = sorted(path.name for path in (saved / "cpu_report").glob("*.png"))
-    assert pictures == [f"figure_{number:02d}.png" for number in range(1, 15)]
-    assert report.count("data:image/png;base64,") == 14
+    assert pictures == [f"figure_{number:02d}.png" for number in range(1, 17)]
+    assert report.count("data:image/png;base64,") == 16
 
 
 def test_a_changed_record_moves_the_report_and_a_damaged_run_is_named(saved):

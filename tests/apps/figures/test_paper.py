@@ -18,21 +18,21 @@ from tests.apps.figures.run_directories import (
 )
 
 
-def test_the_catalogue_has_every_figure_of_the_paper():
-    assert [figure.number for figure in FIGURES] == list(range(1, 15))
+def test_the_catalogue_has_every_figure_of_the_paper_and_two_of_ours():
+    assert [figure.number for figure in FIGURES] == list(range(1, 17))
 
 
-@pytest.mark.parametrize("number", range(1, 15))
+@pytest.mark.parametrize("number", range(1, 17))
 def test_every_figure_is_drawn_and_described(runs, number):
     drawn = paper_figure(number).draw(runs)
     assert isinstance(drawn, Figure)
     caption = paper_figure(number).caption(runs)
     if number != 5:
         assert "seed 0" in caption
-        assert "30 steps" in caption
+        assert f"{3000 if number == 16 else 30:,} steps" in caption
 
 
-@pytest.mark.parametrize("number", range(1, 15))
+@pytest.mark.parametrize("number", range(1, 17))
 def test_what_is_not_a_number_breaks_no_figure(tmp_path, number):
     nan = math.nan
     layers = layers_of("none")

@@ -12,17 +12,24 @@ def test_accuracies_are_those_of_the_record(runs):
 
 
 def test_another_learning_rate_is_marked_and_its_divergence_told(tmp_path, runs):
-    more = vgg_run(
-        tmp_path / "fast",
-        {"metrics": image_rows(2.0)},
-        "bn",
-        learning_rate=0.5,
-        result={"status": "diverged", "step": 40},
-    )
-    runs = RunSet([*runs.runs, more])
+    more = [
+        vgg_run(
+            tmp_path / norm,
+            {"metrics": image_rows(2.0)},
+            norm,
+            learning_rate=0.5,
+            result=result,
+        )
+        for norm, result in (
+            ("none", {"status": "finished"}),
+            ("bn", {"status": "diverged", "step": 40}),
+        )
+    ]
+    assert len(paper_figure(1).draw(runs).axes[0].lines) == 2
+    runs = RunSet([*runs.runs, *more])
     figure = paper_figure(1).draw(runs)
-    assert len(figure.axes[0].lines) == 3
-    marked = figure.axes[0].lines[2]
+    assert len(figure.axes[0].lines) == 4
+    marked = figure.axes[0].lines[3]
     assert marked.get_marker() == "o"
     np.testing.assert_allclose(marked.get_ydata(), [0.2, 0.4, 0.6])
     assert "BN, learning rate 0.5" in texts(figure)

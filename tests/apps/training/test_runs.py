@@ -45,23 +45,20 @@ def test_settings_are_selected_by_their_flags(tmp_path):
         "centered": {"norm_after_centering": True},
     }
     for name, change in changes.items():
-        flags = {"depth": "16", **change}
-        write_run(tmp_path / name, norm="l1", **flags).rename(tmp_path / f"{name}_l1")
+        write_run(tmp_path, norm="l1", name=name, **{"depth": "16", **change})
     for seed in (1, 2):
-        write_run(tmp_path, norm="l1", seed=seed, depth="16")
+        write_run(tmp_path, norm="l1", seed=seed, name=f"main{seed}", depth="16")
     write_run(tmp_path, norm="none", depth="16")
-    for name in changes:
-        (tmp_path / name).rmdir()
     runs = read_runs(tmp_path)
     assert runs.problems == []
 
     def names(**flags):
         return {run.name for run in runs.select("vgg", "l1", **flags)}
 
-    assert names() == {"main_l1", "vgg_l1_0.1_1", "vgg_l1_0.1_2"}
+    assert names() == {"main", "main1", "main2"}
     for name, change in changes.items():
         if change:
-            assert names(**change) == {f"{name}_l1"}
+            assert names(**change) == {name}
     # Centering does not affect the standard network, which is the same one.
     (standard,) = runs.select("vgg", "none", norm_after_centering=True)
     assert standard.norm == "none"
@@ -72,11 +69,8 @@ def test_settings_are_selected_by_their_flags(tmp_path):
 def test_the_dln_with_a_bare_output_is_a_setting_of_its_own(tmp_path):
     for norm in ("none", "bn"):
         write_run(tmp_path, "dln", norm)
-    bare = write_run(tmp_path / "bare", "dln", "bn", normalize_output=False)
-    bare = bare.rename(tmp_path / "dln_bare")
-    again = write_run(tmp_path / "bare", "dln", "none", normalize_output=False)
-    again = again.rename(tmp_path / "dln_none_again")
-    (tmp_path / "bare").rmdir()
+    write_run(tmp_path, "dln", "bn", name="dln_bare", normalize_output=False)
+    again = write_run(tmp_path, "dln", "none", name="z", normalize_output=False)
     runs = read_runs(tmp_path)
     assert [run.norm for run in runs.select("dln")] == ["bn", "none"]
     selected = runs.select("dln", normalize_output=False)
@@ -87,11 +81,8 @@ def test_the_dln_with_a_bare_output_is_a_setting_of_its_own(tmp_path):
 
 def test_equally_many_runs_of_two_sizes_leave_the_larger_as_the_main_one(tmp_path):
     for steps in (40, 100):
-        folder = tmp_path / str(steps)
         for norm in ("none", "bn"):
-            run = write_run(folder, norm=norm, steps=steps)
-            run.rename(tmp_path / f"{norm}_{steps}")
-        folder.rmdir()
+            write_run(tmp_path, norm=norm, name=f"{norm}_{steps}", steps=steps)
     assert {run.steps for run in read_runs(tmp_path).select("vgg")} == {100}
 
 
