@@ -8,7 +8,6 @@ from apps.settings import (
     DLN,
     DLN_LEARNING_RATES,
     LP_NORMS,
-    MAIN,
     VGG,
     VGG_LEARNING_RATES,
     VGG_SWEEP_STEPS,
@@ -84,45 +83,50 @@ def draw_learning_rates(rows):
     return finish(figure, _describe_ends(rows))
 
 
-def _at_other_rates(setting, rates):
-    """The setting at all rates but the one that it has already."""
-    main = (MAIN[setting.network] | setting.flags)["learning_rate"]
-    return tuple(setting.having(learning_rate=rate) for rate in rates if rate != main)
+def _at(setting, rates):
+    return tuple(setting.having(learning_rate=rate) for rate in rates)
+
+
+def _ends_and_middle(setting, rates):
+    """The setting at the lowest and highest rate, and at those between."""
+    lowest, *middle, highest = rates
+    return _at(setting, (lowest, highest)), _at(setting, middle)
+
+
+_DLN_ENDS, _DLN_MIDDLE = _ends_and_middle(DLN, DLN_LEARNING_RATES)
+_VGG_ENDS, _VGG_MIDDLE = _ends_and_middle(_VGG_SHORT, VGG_LEARNING_RATES)
 
 
 @paper_figure(
     15,
     _DLN_RATES,
-    (DLN,),
+    _DLN_ENDS,
     BOTH,
     ("metrics", "landscape", "ics"),
     optional_norms=LP_NORMS,
-    optional_settings=(
-        *_at_other_rates(DLN, DLN_LEARNING_RATES),
-        _BARE,
-        *_at_other_rates(_BARE, DLN_LEARNING_RATES),
-    ),
+    optional_settings=(*_DLN_MIDDLE, *_at(_BARE, DLN_LEARNING_RATES)),
 )
 def draw_dln_learning_rates(shown):
     """Draws error, covariate shift, beta and sharpness, one row per last layer."""
-    return _draw_rates(shown, ("loss", "cosine", "beta", "sharpness"))
+    labels = _PANELS | {"loss": "squared error at the end"}
+    return _draw_rates(shown, ("loss", "cosine", "beta", "sharpness"), labels)
 
 
 @paper_figure(
     16,
     _VGG_RATES,
-    (_VGG_SHORT,),
+    _VGG_ENDS,
     BOTH,
     ("metrics", "landscape"),
     optional_norms=("l1",),
-    optional_settings=_at_other_rates(_VGG_SHORT, VGG_LEARNING_RATES),
+    optional_settings=_VGG_MIDDLE,
 )
 def draw_vgg_learning_rates(shown):
     """Draws accuracies and beta."""
     return _draw_rates(shown, ("accuracy", "test_accuracy", "beta"))
 
 
-def _draw_rates(shown, names):
+def _draw_rates(shown, names, labels=_PANELS):
     """Draws quantities over the learning rate, one row per title of a setting."""
     rows = {}
     for setting in shown.settings:
@@ -147,11 +151,13 @@ def _draw_rates(shown, names):
             if name in ("beta", "sharpness"):
                 edge = 2 / np.array(rates)
                 axes.plot(rates, edge, color="#666666", linewidth=0.8, label=_EDGE)
-            axes.set(xlabel="learning rate", ylabel=_PANELS[name])
+            axes.set_ylabel(labels[name])
             set_log_scale(axes, "xy" if name in _LOG else "x")
             axes.grid(alpha=0.3)
         if len(rows) > 1:
             line[0].set_title(title, loc="left", fontsize="medium")
+    for axes in grid[-1]:
+        axes.set_xlabel("learning rate")
     return figure
 
 

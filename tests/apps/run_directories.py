@@ -2,7 +2,13 @@
 
 import json
 
-from apps.settings import DLN_NORMS, VGG_NORMS, VGG_SWEEP_STEPS
+from apps.settings import (
+    DLN_LEARNING_RATES,
+    DLN_NORMS,
+    VGG_LEARNING_RATES,
+    VGG_NORMS,
+    VGG_SWEEP_STEPS,
+)
 from apps.training.runs import Run, RunSet
 from keras_bnsmooth.records import json_lines
 
@@ -151,17 +157,17 @@ def complete_set(folder, **changed):
         dln_run(folder / f"dln_{norm}", all_records(norm) | changed, norm)
         for norm in DLN_NORMS
     ]
-    runs += [
-        vgg_run(
-            folder / f"short_{norm}",
-            {"metrics": [{**image_rows()[1], "step": VGG_SWEEP_STEPS}]}
-            | all_records(norm)
-            | changed,
-            norm,
-            steps=VGG_SWEEP_STEPS,
-        )
-        for norm in ("none", "bn")
-    ]
+    for norm in ("none", "bn"):
+        records = all_records(norm) | changed
+        for rate in (min(DLN_LEARNING_RATES), max(DLN_LEARNING_RATES)):
+            path = folder / f"dln_{norm}_{rate}"
+            runs.append(dln_run(path, records, norm, learning_rate=rate))
+        at_the_end = {"metrics": [{**image_rows()[1], "step": VGG_SWEEP_STEPS}]}
+        short = {"steps": VGG_SWEEP_STEPS}
+        for rate in (min(VGG_LEARNING_RATES), max(VGG_LEARNING_RATES)):
+            path = folder / f"short_{norm}_{rate}"
+            short["learning_rate"] = rate
+            runs.append(vgg_run(path, at_the_end | records, norm, **short))
     return RunSet(runs)
 
 

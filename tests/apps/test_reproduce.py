@@ -16,8 +16,10 @@ def saved(tmp_path_factory):
         for seed in range(2):
             write_run(folder, "dln", norm, seed)
     for norm in ("none", "bn"):
-        write_run(folder, "dln", norm, learning_rate=1e-7)
-        write_run(folder, "vgg", norm, name=f"short_{norm}", steps=VGG_SWEEP_STEPS)
+        for rate in (1e-7, 1e-5):
+            write_run(folder, "dln", norm, learning_rate=rate)
+        for rate in (0.01, 1.0):
+            write_run(folder, "vgg", norm, learning_rate=rate, steps=VGG_SWEEP_STEPS)
     return folder.parent
 
 

@@ -54,6 +54,9 @@ def test_nothing_to_draw_is_said():
     assert draw_learning_rates([_row("bn", 0.1, 0, "failed")]).axes
 
 
+BOTH = ("none", "bn")
+
+
 def _lines(axes):
     """{label: [[x, y], ...]} of the lines that a legend names."""
     return {
@@ -107,23 +110,26 @@ def test_the_dln_over_learning_rates_with_the_edge_of_stability(tmp_path):
 def test_sharpness_is_drawn_where_it_was_measured(tmp_path):
     rows = [{"step": step, "sharpness": 5.0 + step} for step in (0, 10, 20)]
     runs = [
-        _dln(tmp_path, "none", 1e-6, 1.0, records={"sharpness": rows}),
-        _dln(tmp_path, "bn", 1e-6, 1.0),
+        _dln(tmp_path, "none", 1e-7, 1.0, records={"sharpness": rows}),
+        _dln(tmp_path, "none", 1e-5, 1.0),
+        *(_dln(tmp_path, "bn", rate, 1.0) for rate in (1e-7, 1e-5)),
     ]
     *_, sharpness = paper_figure(15).draw(RunSet(runs)).axes
     assert "sharpness" in sharpness.get_ylabel()
     lines = _lines(sharpness)
-    assert lines["standard"] == [[1e-6, 15.0]]
-    np.testing.assert_allclose(lines["2 / learning rate"], [[1e-6, 2e6]])
+    assert lines["standard"] == [[1e-7, 15.0]]
+    assert lines["BN"] == []
+    np.testing.assert_allclose(lines["2 / learning rate"], [[1e-7, 2e7], [1e-5, 2e5]])
 
 
 def test_a_bare_output_has_its_own_row_with_the_same_standard_network(tmp_path):
-    runs = [_dln(tmp_path, norm, 1e-6, 1.0) for norm in ("none", "bn")]
-    runs.append(_dln(tmp_path, "bn", 1e-6, 3.0, normalize_output=False))
+    runs = [_dln(tmp_path, norm, rate, 1.0) for norm in BOTH for rate in (1e-7, 1e-5)]
+    runs.append(_dln(tmp_path, "bn", 1e-7, 3.0, normalize_output=False))
     figure = paper_figure(15).draw(RunSet(runs))
     assert "output of the last layer bare" in texts(figure)
     ours, bare = (_lines(figure.axes[number]) for number in (0, 3))
-    assert bare["standard"] == ours["standard"]
+    assert bare["standard"] == ours["standard"][:1]
+    assert len(bare["BN"]) == 1
     np.testing.assert_allclose(bare["BN"][0][1], 3 * ours["BN"][0][1])
     assert "2 x 2, output bare, 5 samples" in paper_figure(15).caption(RunSet(runs))
 
@@ -131,7 +137,7 @@ def test_a_bare_output_has_its_own_row_with_the_same_standard_network(tmp_path):
 def test_a_diverged_run_is_told_instead_of_drawn(tmp_path):
     runs = [
         _dln(tmp_path, norm, rate, 1.0)
-        for norm, rate in (("none", 1e-6), ("bn", 1e-6), ("bn", 1e-5))
+        for norm, rate in (("none", 1e-7), ("bn", 1e-7), ("bn", 1e-5))
     ]
     result = {"status": "diverged", "step": 10}
     runs.append(_dln(tmp_path, "none", 1e-5, 1.0, result=result))
@@ -154,9 +160,9 @@ def test_the_vgg_over_learning_rates_is_that_of_the_short_runs(tmp_path):
             steps=VGG_SWEEP_STEPS,
             learning_rate=rate,
         )
-        for rate in (0.1, 1.0)
+        for rate in (0.01, 1.0)
         for norm in ("none", "bn")
     ]
     accuracy, beta = (_lines(axes) for axes in paper_figure(16).draw(RunSet(runs)).axes)
-    np.testing.assert_allclose(accuracy["BN"], [[0.1, 0.03], [1.0, 0.3]])
-    assert beta["BN"] == [[0.1, 17.0], [1.0, 17.0]]
+    np.testing.assert_allclose(accuracy["BN"], [[0.01, 0.003], [1.0, 0.3]])
+    assert beta["BN"] == [[0.01, 17.0], [1.0, 17.0]]
