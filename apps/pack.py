@@ -11,8 +11,8 @@ whose Python has JAX (or torch: --backend=torch), and start it:
     bash packed/run.sh apps.benchmarks.gpu
 
 The runs are those of `apps.reproduce --preset=paper --network=vgg`: width 64, 15,000
-steps, batch 128, every norm, three seeds, with all probes. Rerun the same command to
-resume stopped runs.
+steps, batch 128, every norm, three seeds, with all probes, then the sweep over learning
+rates and the other readings. Rerun the same command to resume stopped runs.
 """
 
 import os

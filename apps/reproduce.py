@@ -81,12 +81,12 @@ def _with_commands(error, preset, folder):
     """The error with the first command that makes a missing run."""
     commands = [
         f"{run.command(folder)} {FLAGS.run_flags}".strip()
-        for lacking in error.missing
+        for setting, norm in error.missing
         for run in preset.runs
-        if all(run.identity[name] == value for name, value in lacking.items())
+        if run.belongs_to(setting, norm)
     ]
     if not commands:
-        return str(error)
+        return f"{error}, which the preset {preset.name} does not include"
     return f"{error}; first `{commands[0]}`"
 
 

@@ -1,4 +1,4 @@
-"""The vocabulary of the paper's experiments: networks, norms, reductions, records.
+"""The vocabulary of the paper's experiments: networks, norms, settings, records.
 
 Everything that distinguishes the paper's runs is named here, once.
 """
@@ -29,13 +29,6 @@ STEP_SIZES = {
 # The norms of section 3.3.
 LP_NORMS = ("l1", "l2", "linf")
 
-# How the DLN's squared error is reduced. The paper does not say, and its results
-# depend on it.
-REDUCTIONS = {
-    "sum_mean": "sum over samples, mean over outputs",
-    "sum_sum": "sum over samples and outputs",
-}
-
 # The record of each probe, and the flag that sets how often it is taken.
 PROBES = {
     "landscape": "probe_every",
@@ -47,23 +40,56 @@ PROBES = {
 }
 
 
+# The flags that may differ among the runs of one network, and their values in its main
+# setting: the paper's. None is the value that most of these runs have, because depth
+# and steps depend on how large the paper is reproduced.
+MAIN = {
+    "vgg": {
+        "learning_rate": 0.1,
+        "augment": False,
+        "norm_after_centering": False,
+        "steps": None,
+        "depth": None,
+    },
+    "dln": {
+        "learning_rate": 1e-6,
+        "normalize_output": True,
+        "norm_after_centering": False,
+    },
+}
+# The norms that a flag affects, if not all.
+_AFFECTED = {
+    "normalize_output": tuple(norm for norm in NORMS if norm != "none"),
+    "norm_after_centering": LP_NORMS,
+}
+
+# Learning rates at which each network is compared, and for how many steps the VGG.
+VGG_LEARNING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
+VGG_SWEEP_STEPS = 3000
+DLN_LEARNING_RATES = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5)
+
+
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A network and the reduction of its loss.
+    """A network and the flags in which its runs differ from the main setting.
 
     Attributes:
         network: One of `NETWORKS`.
-        reduction: One of `REDUCTIONS` for the DLN, else None.
         title: Title of its panels.
         loss: Label of the loss axis.
-        learning_rate: Learning rate; None selects the one that most runs have.
+        flags: Dict from some of the flags in `MAIN[network]` to their values.
     """
 
     network: str
-    reduction: str | None
     title: str
     loss: str
-    learning_rate: float | None = None
+    flags: dict = dataclasses.field(default_factory=dict, hash=False)
+
+    def having(self, title=None, **flags):
+        """Returns this setting with other values of some flags, and another title."""
+        return dataclasses.replace(
+            self, title=title or self.title, flags=self.flags | flags
+        )
 
     def runs(self, runs, norm, record="metrics"):
         """Returns the runs with this norm and record, ordered by seed.
@@ -73,12 +99,7 @@ class Setting:
             norm: Normalization.
             record: Name of the record.
         """
-        selected = runs.select(
-            self.network,
-            norm,
-            reduction=self.reduction,
-            learning_rate=self.learning_rate,
-        )
+        selected = runs.select(self.network, norm, **self.flags)
         return [run for run in selected if run.has(record)]
 
     def records(self, runs, norm, record):
@@ -86,16 +107,28 @@ class Setting:
         return [run.record(record) for run in self.runs(runs, norm, record)]
 
 
-VGG = Setting("vgg", None, "VGG", "loss")
-DLN = tuple(
-    Setting(
-        "dln",
-        reduction,
-        f"DLN, squared error: {words}",
-        f"squared error ({reduction.replace('_', ', ')})",
-    )
-    for reduction, words in REDUCTIONS.items()
-)
+VGG = Setting("vgg", "VGG", "loss")
+DLN = Setting("dln", "DLN", "squared error")
+# Figure 1 compares both networks at this learning rate as well.
+VGG_FAST = VGG.having(learning_rate=0.5)
+
+
+def setting_flags(network, norm, flags):
+    """Returns the flags that decide to which setting a run belongs, as a dict.
+
+    These are the flags in `MAIN` that affect its norm. A flag that the run does not
+    name has the value of the main setting.
+
+    Args:
+        network: One of `NETWORKS`.
+        norm: Normalization.
+        flags: Dict of the run's flags.
+    """
+    return {
+        name: flags.get(name, value)
+        for name, value in MAIN[network].items()
+        if norm in _AFFECTED.get(name, NORMS)
+    }
 
 
 def linear_layers(layers, norm):

@@ -8,7 +8,6 @@ from apps.claims.claim import Claim, Judgement, Rule, judge
 from apps.claims.distributions import DISTRIBUTIONS
 from apps.claims.smoothness import SMOOTHNESS
 from apps.claims.training import TRAINING
-from apps.settings import REDUCTIONS
 
 CLAIMS = (*TRAINING, *DISTRIBUTIONS, *SMOOTHNESS)
 
@@ -16,13 +15,5 @@ __all__ = ["CLAIMS", "Claim", "Judgement", "Rule", "judge", "judge_all"]
 
 
 def judge_all(runs):
-    """Judges every claim on a `RunSet`; DLN claims once per reduction.
-
-    Returns:
-        List of `Judgement`.
-    """
-    return [
-        judge(claim, runs, reduction)
-        for claim in CLAIMS
-        for reduction in (REDUCTIONS if claim.network == "dln" else (None,))
-    ]
+    """Judges every claim on a `RunSet`; returns a list of `Judgement`."""
+    return [judge(claim, runs) for claim in CLAIMS]

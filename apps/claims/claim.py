@@ -60,7 +60,8 @@ class Claim:
         statistic: What is computed, in words.
         rule: The `Rule`.
         measure: Function from a dict norm -> `Run`, all of one seed, to a float.
-        learning_rate: None for the learning rate that most runs have.
+        flags: Dict of the flags in which its runs differ from the main setting, see
+            `RunSet.select`.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Claim:
     statistic: str
     rule: Rule
     measure: Callable
-    learning_rate: float | None = None
+    flags: dict = dataclasses.field(default_factory=dict, hash=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,31 +82,26 @@ class Judgement:
 
     Attributes:
         claim: The `Claim`.
-        reduction: Reduction of the DLN's squared error; None for the VGG.
         values: Dict from seed to the statistic.
         verdict: `BORNE_OUT`, `NOT_BORNE_OUT` or `UNDECIDED`.
         lacking: Which runs or records are missing; empty if the claim was judged.
     """
 
     claim: Claim
-    reduction: str | None
     values: dict[int, float]
     verdict: str
     lacking: str
 
 
-def judge(claim, runs, reduction=None):
+def judge(claim, runs):
     """Returns the `Judgement` of a claim on every seed that has all of its norms.
 
     Args:
         claim: The `Claim`.
         runs: A `RunSet`.
-        reduction: Reduction of the DLN's squared error.
     """
     by_norm = {norm: {} for norm in claim.norms}
-    for run in runs.select(
-        claim.network, reduction=reduction, learning_rate=claim.learning_rate
-    ):
+    for run in runs.select(claim.network, **claim.flags):
         by_norm.get(run.norm, {})[run.seed] = run
     seeds = sorted(set.intersection(*map(set, by_norm.values())))
     missing = [norm for norm, found in by_norm.items() if not found]
@@ -121,6 +117,4 @@ def judge(claim, runs, reduction=None):
     except UserError as error:
         # A run without a record that this claim needs.
         values, lacking = {}, str(error)
-    return Judgement(
-        claim, reduction, values, claim.rule.verdict(values.values()), lacking
-    )
+    return Judgement(claim, values, claim.rule.verdict(values.values()), lacking)

@@ -71,13 +71,11 @@ def draw_moment_changes(shown):
     return figure
 
 
-@paper_figure(8, _DLN_RIDGES, DLN, BOTH, ("activations",))
+@paper_figure(8, _DLN_RIDGES, (DLN,), BOTH, ("activations",))
 def draw_dln_distributions(shown):
-    """Draws four layers of the DLN, one row per reduction and norm."""
-    figure = drawing.new_figure(11, 13)
-    for part, setting in zip(figure.subfigures(len(DLN), 1), DLN, strict=True):
-        draw_examples(part, shown.records(setting), count=4, runs_in_rows=True)
-        part.suptitle(setting.title, fontsize="medium")
+    """Draws four layers of the DLN, one row per norm."""
+    figure = drawing.new_figure(11, 6.8)
+    draw_examples(figure, shown.records(DLN), count=4, runs_in_rows=True)
     return figure
 
 

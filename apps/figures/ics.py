@@ -6,7 +6,7 @@ from keras_bnsmooth.plots import drawing, panels
 from keras_bnsmooth.plots.columns import evenly_spaced, layer_names
 from keras_bnsmooth.plots.styles import STYLES
 
-_SETTINGS = (VGG, *DLN)
+_SETTINGS = (VGG, DLN)
 _SHIFT = (
     "Internal covariate shift (definition 2.1): cosine (ideally 1) and l2 difference "
     "(ideally 0) of a layer's gradient before and after the update of the layers "
@@ -28,7 +28,7 @@ _SIX = (
 @paper_figure(3, _TWO, _SETTINGS, BOTH, ("ics",))
 def draw_two_layers(shown):
     """Draws cosine and l2 difference of gradients, two layers per network."""
-    figure = drawing.new_figure(16, 5.8)
+    figure = drawing.new_figure(12, 5.8)
     _draw(figure.subfigures(1, len(_SETTINGS)), shown, count=2)
     return figure
 
@@ -36,13 +36,13 @@ def draw_two_layers(shown):
 @paper_figure(6, _SIX, _SETTINGS, BOTH, ("ics",))
 def draw_six_layers(shown):
     """Draws the same for six layers per network."""
-    figure = drawing.new_figure(15, 14)
+    figure = drawing.new_figure(15, 9.5)
     _draw(figure.subfigures(len(_SETTINGS), 1), shown, count=6)
     return figure
 
 
 def _draw(parts, shown, count):
-    for part, setting, letter in zip(parts, _SETTINGS, "abb", strict=True):
+    for part, setting, letter in zip(parts, _SETTINGS, "ab", strict=True):
         part.suptitle(f"({letter}) {setting.title}", fontsize="medium")
         records = shown.records(setting)
         names = linear_layers(layer_names(records["none"][0]), "none")

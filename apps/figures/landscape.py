@@ -47,8 +47,7 @@ def _describe_unresolved(shown, quantities=tuple(_UNRESOLVED)):
                 share = 1 - np.isfinite(np.concatenate(values)).mean()
                 if share:
                     name = f"{setting.network.upper()} {norm_name(norm)}"
-                    reduction = f" {setting.reduction}" if setting.reduction else ""
-                    shares.append(f"{name}{reduction} {share:.1%}")
+                    shares.append(f"{name} {share:.1%}")
         if shares:
             text += f"{_UNRESOLVED[quantity]} are left out: {', '.join(shares)}. "
     return text
@@ -107,7 +106,7 @@ _DLN_NORMS = ("All normalizations in the deep linear network", *_NORMS)
 
 
 @paper_figure(4, _VGG_LANDSCAPE, (VGG,), BOTH, ("landscape",))
-@paper_figure(9, _DLN_LANDSCAPE, DLN, BOTH, ("landscape",))
+@paper_figure(9, _DLN_LANDSCAPE, (DLN,), BOTH, ("landscape",))
 def draw_landscapes(shown):
     """Draws loss band, gradient band and beta, one row per setting."""
     figure = drawing.new_figure(11, 0.8 + 2.8 * len(shown.settings))
@@ -125,12 +124,12 @@ def draw_landscapes(shown):
     return figure
 
 
-@paper_figure(10, _CHANGES, (VGG, *DLN), BOTH, ("landscape",))
+@paper_figure(10, _CHANGES, (VGG, DLN), BOTH, ("landscape",))
 def draw_gradient_changes(shown):
     """Draws the change of the gradient over distance, at four steps."""
-    figure = drawing.new_figure(12, 9.5)
+    figure = drawing.new_figure(12, 6.4)
     parts = figure.subfigures(len(shown.settings), 1)
-    for part, setting, letter in zip(parts, shown.settings, "abb", strict=True):
+    for part, setting, letter in zip(parts, shown.settings, "ab", strict=True):
         part.suptitle(f"({letter}) {setting.title}", fontsize="medium")
         records = shown.records(setting)
         steps = _example_steps(records)
@@ -147,7 +146,7 @@ def draw_gradient_changes(shown):
 
 
 @paper_figure(11, _VGG_NORMS, (VGG,), ALL, ("landscape",))
-@paper_figure(12, _DLN_NORMS, DLN, ALL, ("landscape",))
+@paper_figure(12, _DLN_NORMS, (DLN,), ALL, ("landscape",))
 def draw_all_norms(shown):
     """Draws training curve, both bands and beta for all norms.
 

@@ -43,8 +43,7 @@ class MissingRunsError(ValueError):
 
     Args:
         number: Number of the figure.
-        missing: List of dicts that identify each missing run: network, norm and, for
-            the DLN, reduction.
+        missing: List of pairs of a `Setting` and a norm without runs.
         records: Names of the records that the runs need.
     """
 
@@ -54,23 +53,29 @@ class MissingRunsError(ValueError):
         probes = " and ".join(name for name in records if name != "metrics")
         super().__init__(
             f"figure {number} lacks runs: "
-            + ", ".join(" ".join(flags.values()) for flags in missing)
+            + ", ".join(_name(setting, norm) for setting, norm in missing)
             + (f" with {probes}" if probes else "")
         )
 
 
+def _name(setting, norm):
+    flags = (f"--{flag}={value}" for flag, value in setting.flags.items())
+    return " ".join([setting.network, norm, *flags])
+
+
 @dataclasses.dataclass(frozen=True)
 class PaperFigure:
-    """A figure of the paper.
+    """A figure of the paper, or one of ours on its subject.
 
     Attributes:
         drawing: Function from a `Shown` to a matplotlib `Figure` without legend.
-        number: Number in the paper.
+        number: Number in the paper; ours follow from 15 on.
         text: Title, then the parts of the caption: strings, or functions from `Shown`.
-        settings: Networks that it shows.
-        norms: Normalizations that it shows; each needs a run of each network.
+        settings: Settings that it shows.
+        norms: Normalizations that it shows; each needs a run of each setting.
         records: Names of the records that these runs need.
         optional_norms: Normalizations that it shows if there are runs of them.
+        optional_settings: Settings that it shows if there are runs of them.
     """
 
     drawing: Callable
@@ -80,6 +85,7 @@ class PaperFigure:
     norms: tuple[str, ...] = ()
     records: tuple[str, ...] = ("metrics",)
     optional_norms: tuple[str, ...] = ()
+    optional_settings: tuple[Setting, ...] = ()
 
     @property
     def title(self):
@@ -107,8 +113,7 @@ class PaperFigure:
 
     def _select(self, runs):
         missing = [
-            {"network": setting.network, "norm": norm}
-            | ({"reduction": setting.reduction} if setting.reduction else {})
+            (setting, norm)
             for setting in self.settings
             for norm in self.norms
             if not all(setting.runs(runs, norm, name) for name in self.records)
@@ -120,7 +125,17 @@ class PaperFigure:
             for norm in self.optional_norms
             if all(setting.runs(runs, norm) for setting in self.settings)
         ]
-        return Shown(runs, self.settings, (*self.norms, *there), self.records[0])
+        settings = [
+            setting
+            for setting in self.optional_settings
+            if all(setting.runs(runs, norm) for norm in self.norms)
+        ]
+        return Shown(
+            runs,
+            (*self.settings, *settings),
+            (*self.norms, *there),
+            self.records[0],
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,21 +166,16 @@ class Shown:
         }
 
     def describe(self):
-        """Returns a sentence per network: its size, data, schedule and seeds."""
-        # Both reductions of the DLN are the same network; their seeds may differ.
-        networks = {}
+        """Returns a sentence per network and seeds: size, data and schedule."""
+        rates = {}
         for setting in self.settings:
             first = next(run for norm in self.norms for run in self.of(setting, norm))
-            by_seeds = networks.setdefault(_describe_network(first), {})
-            by_seeds.setdefault(self.seeds(setting), []).append(setting.reduction)
+            network = _describe_network(first, setting), self.seeds(setting)
+            rates.setdefault(network, []).append(first.learning_rate)
         return " ".join(
-            f"{network}; "
-            + "; ".join(
-                seeds if len(by_seeds) == 1 else f"{', '.join(reductions)}: {seeds}"
-                for seeds, reductions in by_seeds.items()
-            )
-            + "."
-            for network, by_seeds in networks.items()
+            f"{network}, learning rate{'s' if len(of) > 1 else ''} "
+            f"{', '.join(f'{rate:g}' for rate in sorted(of))}; {seeds}."
+            for (network, seeds), of in rates.items()
         )
 
     def seeds(self, setting):
@@ -209,7 +219,7 @@ def norm_name(norm):
     return norm if norm.startswith("l") else STYLES[norm].label
 
 
-def _describe_network(run):
+def _describe_network(run, setting):
     flags = run.flags
     if run.network == "vgg":
         augmented = ", augmented" if flags.get("augment") else ""
@@ -219,8 +229,9 @@ def _describe_network(run):
             f"batch {flags.get('batch_size')}"
         )
     else:
+        bare = "" if setting.flags.get("normalize_output", True) else ", output bare"
         network = (
             f"DLN, {flags.get('depth')} layers of {flags.get('dim')} x "
-            f"{flags.get('dim')}, {flags.get('samples'):,} samples, full batch"
+            f"{flags.get('dim')}{bare}, {flags.get('samples'):,} samples, full batch"
         )
-    return f"{network}, {run.steps:,} steps, learning rate {run.learning_rate:g}"
+    return f"{network}, {run.steps:,} steps"

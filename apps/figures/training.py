@@ -6,24 +6,13 @@ from matplotlib.ticker import PercentFormatter
 
 from apps.figures.activations import RIDGES, draw_examples
 from apps.figures.paper import ALL, BOTH, NOISY, paper_figure
-from apps.settings import DLN, VGG
+from apps.settings import DLN, VGG, VGG_FAST
 from keras_bnsmooth.plots import drawing
 from keras_bnsmooth.plots.columns import drop_missing
 from keras_bnsmooth.plots.styles import MARKERS, STYLES
 
 _RECORDS = ("metrics", "activations")
 _TRAINING = "training accuracy (%)"
-
-
-def _learning_rates(shown):
-    """Returns the VGG's setting, and one per learning rate that fewer runs have."""
-    rates = {
-        run.learning_rate
-        for run in shown.runs.runs
-        if run.network == VGG.network and run.norm in shown.norms
-    }
-    others = sorted(rates - {shown.of(VGG, "none")[0].learning_rate})
-    return [VGG, *(dataclasses.replace(VGG, learning_rate=rate) for rate in others)]
 
 
 def _describe_curves(shown):
@@ -36,15 +25,11 @@ def _describe_curves(shown):
     )
 
 
-def _describe_learning_rates(shown):
-    settings = tuple(_learning_rates(shown))
-    marked = "; ".join(
-        f"learning rate {setting.learning_rate:g}, {shown.seeds(setting)}"
-        for setting in settings[1:]
+def _describe_marks(shown):
+    rates = ", ".join(
+        f"{setting.flags['learning_rate']:g}" for setting in shown.settings[1:]
     )
-    return (f"Marked lines: {marked}. " if marked else "") + _describe_curves(
-        dataclasses.replace(shown, settings=settings)
-    )
+    return f"Marked lines: learning rate {rates}. " if rates else ""
 
 
 def _describe_noise(shown):
@@ -56,7 +41,8 @@ _BASIC = (
     "Performance with and without batch normalization",
     "(a) Training and (b) test accuracy of the VGG with and without batch "
     "normalization; (c) distributions of activations in two layers. ",
-    _describe_learning_rates,
+    _describe_marks,
+    _describe_curves,
     RIDGES,
 )
 _NOISE = (
@@ -70,24 +56,22 @@ _NOISE = (
 )
 _NORMS = (
     "Training with all normalizations",
-    "Training with each normalization: (a) accuracy of the VGG, (b) loss of the DLN "
-    "under both reductions of the squared error; the first is smaller by a factor of "
-    "the number of outputs. ",
+    "Training with each normalization: (a) accuracy of the VGG, (b) loss of the DLN. ",
     _describe_curves,
 )
 
 
-@paper_figure(1, _BASIC, (VGG,), BOTH, _RECORDS)
+@paper_figure(1, _BASIC, (VGG,), BOTH, _RECORDS, optional_settings=(VGG_FAST,))
 def draw_with_and_without(shown):
     """Draws (a) training accuracy, (b) test accuracy, (c) distributions."""
     figure = drawing.new_figure(13, 5.6)
     left, right = figure.subfigures(1, 2, width_ratios=(1.3, 1))
     training, test = left.subplots(1, 2, sharex=True)
-    for setting, marker in zip(_learning_rates(shown), ("", *MARKERS), strict=False):
+    for setting, marker in zip(shown.settings, ("", *MARKERS), strict=False):
         for norm, records in shown.records(setting).items():
             label = STYLES[norm].label
             if marker:
-                label += f", learning rate {setting.learning_rate:g}"
+                label += f", learning rate {setting.flags['learning_rate']:g}"
             style = dataclasses.replace(STYLES[norm], label=label, marker=marker)
             draw_accuracy(training, records, "accuracy", style)
             draw_accuracy(test, records, "test_accuracy", style)
@@ -115,15 +99,14 @@ def draw_with_noise(shown):
     return figure
 
 
-@paper_figure(13, _NORMS, (VGG, *DLN), ALL)
+@paper_figure(13, _NORMS, (VGG, DLN), ALL)
 def draw_norms(shown):
     """Draws the training of (a) the VGG and (b) the DLN with each norm."""
-    figure = drawing.new_figure(13, 4.4)
+    figure = drawing.new_figure(10, 4.2)
     panels = figure.subplots(1, len(shown.settings))
-    for axes, setting, letter in zip(panels, shown.settings, "abb", strict=True):
+    for axes, setting, letter in zip(panels, shown.settings, "ab", strict=True):
         draw_training(axes, shown, setting)
-        title = setting.title.replace(", ", "\n", 1)
-        axes.set_title(f"({letter}) {title}", fontsize=10)
+        axes.set_title(f"({letter}) {setting.title}")
     return figure
 
 

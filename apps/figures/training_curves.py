@@ -27,7 +27,7 @@ _IMAGES = (
     ("training accuracy", "accuracy", False),
     ("test accuracy", "test_accuracy", False),
 )
-_REGRESSION = (("squared error over all samples", "squared_error", True),)
+_REGRESSION = (("squared error over all samples", "loss", True),)
 
 
 def draw_training_curves(*runs, path=None):
@@ -52,7 +52,7 @@ def draw_training_curves(*runs, path=None):
                 )
     records = [json_lines.read_columns(run / "metrics.jsonl") for run in runs]
     styles = style_runs(runs)
-    network = _REGRESSION if "squared_error" in records[0] else _IMAGES
+    network = _IMAGES if "accuracy" in records[0] else _REGRESSION
     # A short run ends before its first test.
     panels = [panel for panel in network if any(panel[1] in r for r in records)]
     figure = new_figure(4.4 * len(panels), 3.4)

@@ -10,7 +10,7 @@ from apps.errors import UserError
 from apps.training.runs import Run
 from keras_bnsmooth.records.json_lines import atomic_write
 
-_METRICS = ("accuracy", "test_accuracy", "squared_error", "loss")
+_METRICS = ("accuracy", "test_accuracy", "loss")
 COLUMNS = (
     *("run", "norm", "learning_rate", "seed", "status"),
     *_METRICS,
@@ -27,7 +27,7 @@ def grid_row(path, flags, failure=""):
         failure: Error message of a run that failed, else empty.
 
     Returns:
-        Dict of `COLUMNS`. Accuracies, squared error and loss are those at the end of
+        Dict of `COLUMNS`. Accuracies and loss are those at the end of
         training and beta is its median over training, as `apps.claims.statistics`
         defines them for diverged runs, too; None if unavailable. `status` is
         `"finished"`, `"diverged"`, `"failed"` or `"not finished"`.

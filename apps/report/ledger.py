@@ -3,11 +3,9 @@
 import numpy as np
 
 from apps.claims.claim import BORNE_OUT, NOT_BORNE_OUT, UNDECIDED
-from apps.settings import REDUCTIONS
 
 # Legible without colour.
 SIGNS = {BORNE_OUT: "✓", NOT_BORNE_OUT: "✗", UNDECIDED: "?"}
-REDUCTION_WORDS = {None: "", **REDUCTIONS}
 
 
 def value_text(judgement):
@@ -36,31 +34,12 @@ def counts(judgements):
     return {verdict: verdicts.count(verdict) for verdict in SIGNS}
 
 
-def reduction_dependent(judgements):
-    """Returns the claims whose verdict depends on the reduction.
-
-    Returns:
-        List of (claim, dict from reduction to verdict).
-    """
-    verdicts = {}
-    for judgement in judgements:
-        if judgement.reduction:
-            of_claim = verdicts.setdefault(judgement.claim, {})
-            of_claim[judgement.reduction] = judgement.verdict
-    return [
-        (claim, of_claim)
-        for claim, of_claim in verdicts.items()
-        if len(set(of_claim.values())) > 1
-    ]
-
-
 def text_table(judgements):
     """Formats all judgements as a table for the terminal."""
     rows = [
         (
             f"{SIGNS[judgement.verdict]} {judgement.verdict}",
-            judgement.claim.name
-            + (f" [{judgement.reduction}]" if judgement.reduction else ""),
+            judgement.claim.name,
             value_text(judgement) if judgement.values else f"lacks {judgement.lacking}",
             str(judgement.claim.rule),
         )

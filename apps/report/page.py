@@ -71,8 +71,6 @@ def write_page(path, *, title, command, runs, judgements, figures, theorems=None
         ],
         counts=ledger.counts(judgements),
         signs=ledger.SIGNS,
-        dependent=ledger.reduction_dependent(judgements),
-        reduction_words=ledger.REDUCTION_WORDS,
         value_text=ledger.value_text,
         figures=figures,
         theorems=theorems,
@@ -89,7 +87,7 @@ def _run_row(run):
     elif "test_accuracy" in result:
         end = f"test accuracy {result['test_accuracy']:.3f}"
     else:
-        error = run.record("metrics")["squared_error"][-1]
+        error = run.record("metrics")["loss"][-1]
         end = f"squared error {ledger.number(error)}"
     return {
         "name": run.name,

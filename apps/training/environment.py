@@ -18,6 +18,11 @@ _BACKEND_PACKAGES = {
 }
 
 
+def default_precision():
+    """Returns the highest precision that Keras supports on the backend."""
+    return "float32" if keras.backend.backend() == "torch" else "float64"
+
+
 def set_precision(dtype):
     """Makes Keras and its backend compute in `dtype`, `"float32"` or `"float64"`.
 

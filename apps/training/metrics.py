@@ -21,16 +21,14 @@ class Metrics(keras.callbacks.Callback):
     Args:
         run: The `RunDirectory`.
         first_step: Number of steps already done.
-        derive: Function that maps a row to a dict of additional entries, or None.
 
     Raises:
         DivergedError: The loss is not finite; its row is written first.
     """
 
-    def __init__(self, run, first_step=0, derive=None):
+    def __init__(self, run, first_step=0):
         super().__init__()
         self._run = run
-        self._derive = derive
         self._event_files = {
             name: EventFile(run.path / name, first_step + 1)
             for name in (("train", "test") if run.writes else ())
@@ -44,8 +42,6 @@ class Metrics(keras.callbacks.Callback):
             if name.startswith("val_"):
                 name = f"test_{name.removeprefix('val_')}"
             row[name] = float(value)
-        if self._derive is not None:
-            row.update(self._derive(row))
         if self._run.writes:
             json_lines.append(self._run.metrics, row)
             self._write_events(row)

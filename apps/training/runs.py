@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from apps.errors import UserError, user_errors
-from apps.settings import PAPER_STEP_SIZES, PROBES
+from apps.settings import MAIN, PAPER_STEP_SIZES, PROBES, setting_flags
 from apps.training.run_directory import all_flags
 from keras_bnsmooth.plots.columns import restrict_step_sizes
 from keras_bnsmooth.records import json_lines
 
-# The flags that set apart the runs of one network: these are what is compared.
-_COMPARED = ("norm", "seed", "learning_rate", "reduction")
 # Flags that do not affect a run's numbers.
 _FREE = ("workdir", "data_dir", "xla")
 
@@ -35,8 +33,8 @@ class Run:
         norm: Normalization, one of `keras_bnsmooth.models.NORMS`.
         seed: Integer.
         learning_rate: Float.
-        reduction: Reduction of the DLN's squared error; None for the VGG.
         steps: Number of training steps requested.
+        setting: Dict of flags, see `apps.settings.setting_flags`.
 
     Raises:
         UserError: The directory does not hold one complete run. The message is one
@@ -57,8 +55,14 @@ class Run:
                 f"{self.path}: config.json does not hold the flags of a run; pass the "
                 "--workdir of train_vgg or train_dln."
             ) from error
-        self.reduction = flags.get("reduction")
-        self.network = "vgg" if self.reduction is None else "dln"
+        self.network = "dln" if "samples" in flags else "vgg"
+        if flags.get("reduction", "sum_sum") != "sum_sum":
+            raise UserError(
+                f"{self.path}: a run with --reduction={flags['reduction']}, but the "
+                "squared error is now always summed over samples and outputs; train it "
+                "again without that flag."
+            )
+        self.setting = setting_flags(self.network, self.norm, flags)
         if not (self.path / "result.json").exists():
             raise UserError(
                 f"{self.path}: the run is not finished; rerun "
@@ -166,36 +170,63 @@ class RunSet:
     runs: list
     problems: list = dataclasses.field(default_factory=list)
 
-    def select(self, network, norm=None, *, reduction=None, learning_rate=None):
-        """Returns the runs of a network, sorted by norm and seed.
+    def select(self, network, norm=None, **flags):
+        """Returns the runs of one setting, sorted by norm and seed.
 
         Args:
             network: One of `apps.settings.NETWORKS`.
             norm: Normalization, or None for all.
-            reduction: Reduction of the DLN's squared error, or None for all.
-            learning_rate: None selects the most common one among the network's runs.
+            **flags: Values of flags in `apps.settings.MAIN[network]`. The others have
+                the values of the main setting. A flag that does not affect a norm does
+                not restrict its runs.
+
+        Raises:
+            ValueError: `flags` has others.
         """
-        of_network = [run for run in self.runs if run.network == network]
-        if learning_rate is None:
-            learning_rate = _most_common(run.learning_rate for run in of_network)
+        if unknown := flags.keys() - MAIN[network].keys():
+            raise ValueError(
+                f"runs of the {network} are not set apart by {', '.join(unknown)} but "
+                f"by {', '.join(MAIN[network])}."
+            )
+        selected = self._having(network, self._main(network) | flags)
         return sorted(
-            (
-                run
-                for run in of_network
-                if run.learning_rate == learning_rate
-                and norm in (None, run.norm)
-                and reduction in (None, run.reduction)
-            ),
+            (run for run in selected if norm in (None, run.norm)),
             key=lambda run: (run.norm, run.seed),
         )
+
+    def _main(self, network):
+        """The main setting of these runs.
+
+        Flags that it leaves open have the most common values among the runs with the
+        paper's flags, or among all without such runs; ties go to the larger values.
+        """
+        main = MAIN[network]
+        paper = {name: value for name, value in main.items() if value is not None}
+        open_flags = [name for name in main if name not in paper]
+        candidates = self._having(network, paper) or self._having(network, {})
+        counts = Counter(
+            tuple(run.setting[name] for name in open_flags) for run in candidates
+        )
+        if not counts:
+            return main
+        usual = max(counts, key=lambda values: (counts[values], values))
+        return paper | dict(zip(open_flags, usual, strict=True))
+
+    def _having(self, network, flags):
+        return [
+            run
+            for run in self.runs
+            if run.network == network
+            and all(flags.get(k, v) == v for k, v in run.setting.items())
+        ]
 
 
 def read_runs(folder):
     """Reads all run directories in a folder.
 
-    Runs of the same network must share all flags except norm, seed, learning rate and
-    reduction. Mismatched and incomplete runs are left out, each with a line in
-    `problems` that gives the reason.
+    Runs of the same network must share all flags except norm, seed and those that set
+    its settings apart (`apps.settings.MAIN`). Mismatched and incomplete runs are left
+    out, each with a line in `problems` that gives the reason.
 
     Args:
         folder: Folder of run directories.
@@ -216,7 +247,7 @@ def read_runs(folder):
         except UserError as error:
             problems.append(str(error))
     for run in runs:
-        key = tuple(run.flags.get(name) for name in _COMPARED)
+        key = (run.network, run.norm, run.seed, *run.setting.items())
         if differences := ", ".join(_differences(run, runs)):
             problems.append(f"{run.path}: a run with {differences}.")
         elif key in kept:
@@ -229,7 +260,8 @@ def read_runs(folder):
 def _differences(run, runs):
     """Yields the flags in which a run differs from most runs of its network."""
     of_network = [other.flags for other in runs if other.network == run.network]
-    for name in sorted(set().union(*of_network) - {*_COMPARED, *_FREE}):
+    may_differ = {"norm", "seed", *MAIN[run.network], *_FREE}
+    for name in sorted(set().union(*of_network) - may_differ):
         usual = _most_common(flags.get(name) for flags in of_network)
         if run.flags.get(name) != usual and not name.endswith("_every"):
             yield f"--{name}={run.flags.get(name)} where most have {usual}"

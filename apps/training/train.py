@@ -27,7 +27,6 @@ def train(
     test_every=None,
     statistics_batches=None,
     callbacks=(),
-    derive=None,
 ):
     """Trains a model up to step `steps`, from its last checkpoint if there is one.
 
@@ -51,8 +50,6 @@ def train(
             moving statistics are recomputed on these batches without noise. The saved
             model and the rows of metrics keep those of training.
         callbacks: Additional Keras callbacks, such as probes.
-        derive: Function that maps a row of metrics to a dict of additional entries, or
-            None.
 
     Returns:
         The dict that `result.json` holds.
@@ -76,7 +73,7 @@ def train(
     processes.agree_on(first_step, "the step to resume from")
     run.drop_records_after(first_step)
     started_at = time.monotonic()
-    metrics = Metrics(run, first_step, derive)
+    metrics = Metrics(run, first_step)
     progress = Progress(steps)
 
     def fit(from_step, to_step, interval):

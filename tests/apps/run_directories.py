@@ -2,7 +2,13 @@
 
 import json
 
-from apps.settings import DLN_NORMS, REDUCTIONS, VGG_NORMS
+from apps.settings import (
+    DLN_LEARNING_RATES,
+    DLN_NORMS,
+    VGG_LEARNING_RATES,
+    VGG_NORMS,
+    VGG_SWEEP_STEPS,
+)
 from apps.training.runs import Run, RunSet
 from keras_bnsmooth.records import json_lines
 
@@ -11,7 +17,7 @@ STEPS = (0, 10, 20)
 
 _FLAGS = {
     "vgg": {"learning_rate": 0.1, "depth": "11", "width": 8, "dataset": "cifar10"},
-    "dln": {"learning_rate": 1e-6, "samples": 1000, "reduction": "sum_mean"},
+    "dln": {"learning_rate": 1e-6, "samples": 1000},
 }
 _EVERY = {
     "metrics_every": 10,
@@ -26,7 +32,7 @@ _EVERY = {
 def save_run(path, records, norm="bn", seed=0, result=None, **flags):
     """Writes a run directory; `records` maps names to lists of rows."""
     path.mkdir(parents=True)
-    network = "dln" if "reduction" in flags else "vgg"
+    network = "dln" if "samples" in flags else "vgg"
     config = {
         "command": f"python -m apps.train_{network} --norm={norm} --seed={seed}",
         "flags": {"norm": norm, "seed": seed, "workdir": str(path), **flags},
@@ -44,7 +50,14 @@ def save_run(path, records, norm="bn", seed=0, result=None, **flags):
 
 
 def write_run(
-    folder, network="vgg", norm="bn", seed=0, rows=None, result=None, **flags
+    folder,
+    network="vgg",
+    norm="bn",
+    seed=0,
+    rows=None,
+    result=None,
+    name=None,
+    **flags,
 ):
     """Writes a run of 100 steps whose records are the same for every norm.
 
@@ -56,6 +69,7 @@ def write_run(
         rows: Dict from a record to a function of (step, row) that returns the row to
             write instead, or None to omit it.
         result: Further entries of the result.
+        name: Name of the new directory, by default made of the identity of the run.
         **flags: Flags that replace or extend the defaults.
 
     Returns:
@@ -69,8 +83,8 @@ def write_run(
     for name, change in (rows or {}).items():
         changed = [change(row["step"], row) for row in records[name]]
         records[name] = [row for row in changed if row is not None]
-    place = f"{flags.get('reduction', '')}_{norm}_{flags['learning_rate']}_{seed}"
-    return save_run(folder / f"{network}_{place}", records, norm, seed, result, **flags)
+    name = name or f"{network}_{norm}_{flags['learning_rate']}_{seed}"
+    return save_run(folder / name, records, norm, seed, result, **flags)
 
 
 def _uniform_records(network, norm, steps):
@@ -78,9 +92,10 @@ def _uniform_records(network, norm, steps):
     rest = len(layers) - 1
     metrics = [{"step": step, "loss": 1.0} for step in range(10, steps + 1, 10)]
     for row in metrics:
-        row |= {"accuracy": 0.5} if network == "vgg" else {"squared_error": 10.0}
-        if network == "vgg" and row["step"] % 50 == 0:
-            row["test_accuracy"] = 0.5
+        if network == "vgg":
+            row["accuracy"] = 0.5
+            if row["step"] % 50 == 0:
+                row["test_accuracy"] = 0.5
     probed = range(0, steps, 20)
     landscape = landscape_rows(
         steps=probed,
@@ -114,11 +129,10 @@ def vgg_run(path, records=None, norm="bn", **flags):
     return _run(path, image_rows(), records, norm, defaults | flags)
 
 
-def dln_run(path, records=None, norm="bn", reduction="sum_mean", **flags):
+def dln_run(path, records=None, norm="bn", **flags):
     """Writes a DLN of 30 steps with `records`, all by default; returns its `Run`."""
     defaults = {"depth": 3, "dim": 2, "samples": 5, "learning_rate": 1e-6}
-    flags = defaults | flags | {"reduction": reduction}
-    return _run(path, regression_rows(), records, norm, flags)
+    return _run(path, regression_rows(), records, norm, defaults | flags)
 
 
 def _run(path, metrics, records, norm, flags):
@@ -142,10 +156,21 @@ def complete_set(folder, **changed):
         vgg_run(folder / f"vgg_{norm}", all_records(norm) | changed, norm)
         for norm in VGG_NORMS
     ]
-    for reduction in REDUCTIONS:
-        for norm in DLN_NORMS:
-            path, records = folder / f"{reduction}_{norm}", all_records(norm) | changed
-            runs.append(dln_run(path, records, norm, reduction=reduction))
+    runs += [
+        dln_run(folder / f"dln_{norm}", all_records(norm) | changed, norm)
+        for norm in DLN_NORMS
+    ]
+    for norm in ("none", "bn"):
+        records = all_records(norm) | changed
+        for rate in (min(DLN_LEARNING_RATES), max(DLN_LEARNING_RATES)):
+            path = folder / f"dln_{norm}_{rate}"
+            runs.append(dln_run(path, records, norm, learning_rate=rate))
+        at_the_end = {"metrics": [{**image_rows()[1], "step": VGG_SWEEP_STEPS}]}
+        short = {"steps": VGG_SWEEP_STEPS}
+        for rate in (min(VGG_LEARNING_RATES), max(VGG_LEARNING_RATES)):
+            path = folder / f"short_{norm}_{rate}"
+            short["learning_rate"] = rate
+            runs.append(vgg_run(path, at_the_end | records, norm, **short))
     return RunSet(runs)
 
 
@@ -165,10 +190,7 @@ def image_rows(factor=1.0):
 
 
 def regression_rows(factor=1.0):
-    return [
-        {"step": step, "loss": factor * 100 / step, "squared_error": 200 / step}
-        for step in (10, 20, 30)
-    ]
+    return [{"step": step, "loss": factor * 100 / step} for step in (10, 20, 30)]
 
 
 def landscape_rows(factor=1.0, steps=STEPS, **changed):

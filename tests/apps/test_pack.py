@@ -70,13 +70,13 @@ def test_a_packed_folder_trains_from_its_source_and_wheels_alone(tmp_path):
     assert [path.name for path in (packed / "site").glob("namex")] == ["namex"]
     assert not list(packed.rglob("keras_bnsmooth*.whl"))
     assert (packed / "r" / "result.json").exists()
-    shutil.copytree(packed / "r", packed / "paper" / "vgg_bn_seed0")
+    shutil.copytree(packed / "r", packed / "paper" / "vgg16_bn_seed0")
     (packed / "paper" / "run_flags.txt").write_text("--dataset=cifar10.npz")
     done = run_there("apps.reproduce", "--minutes=0.001")
-    assert "23 runs in paper, 1 of them finished" in done.stdout
-    assert "22 runs are left" in done.stdout
+    assert "44 runs in paper, 1 of them finished" in done.stdout
+    assert "43 runs are left" in done.stdout
     with tarfile.open(packed / "results.tgz") as results:
         names = results.getnames()
-    assert "paper/vgg_bn_seed0/metrics.jsonl" in names
+    assert "paper/vgg16_bn_seed0/metrics.jsonl" in names
     assert "paper_report/report.html" in names
     assert not [name for name in names if name.endswith((".keras", ".npz"))]

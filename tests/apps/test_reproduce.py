@@ -1,7 +1,6 @@
 import pytest
 
-from apps.claims import REDUCTIONS
-from apps.training.presets import PRESETS
+from apps.settings import VGG_SWEEP_STEPS
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import error_of, run_app
 from tests.apps.run_directories import write_run
@@ -13,10 +12,14 @@ def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "cpu"
     for norm in ("none", "bn", "noisy_bn", "noise", "l1", "l2", "linf"):
         write_run(folder, "vgg", norm)
-    for reduction in REDUCTIONS:
-        for norm in ("none", "bn", "noisy_bn", "l1", "l2", "linf"):
-            for seed in range(2):
-                write_run(folder, "dln", norm, seed, reduction=reduction)
+    for norm in ("none", "bn", "noisy_bn", "l1", "l2", "linf"):
+        for seed in range(2):
+            write_run(folder, "dln", norm, seed)
+    for norm in ("none", "bn"):
+        for rate in (1e-7, 1e-5):
+            write_run(folder, "dln", norm, learning_rate=rate)
+        for rate in (0.01, 1.0):
+            write_run(folder, "vgg", norm, learning_rate=rate, steps=VGG_SWEEP_STEPS)
     return folder.parent
 
 
@@ -32,25 +35,25 @@ def test_figures_and_report_are_drawn_from_records_alone(saved):
     assert "not drawn" not in output
     assert "Left out" not in output
     pictures = sorted(path.name for path in (saved / "cpu_report").glob("*.png"))
-    assert pictures == [f"figure_{number:02d}.png" for number in range(1, 15)]
-    assert report.count("data:image/png;base64,") == 14
+    assert pictures == [f"figure_{number:02d}.png" for number in range(1, 17)]
+    assert report.count("data:image/png;base64,") == 16
 
 
 def test_a_changed_record_moves_the_report_and_a_damaged_run_is_named(saved):
     _, before = _numbers(saved)
-    (run,) = (saved / "cpu").glob("vgg__none_0.1_0")
+    (run,) = (saved / "cpu").glob("vgg_none_0.1_0")
     path = run / "landscape.jsonl"
     rows = json_lines.read(path)
     path.unlink()
     for row in rows:
         json_lines.append(path, {**row, "beta": 7.5 * row["beta"]})
-    (saved / "cpu" / "vgg__linf_0.1_0" / "result.json").unlink()
+    (saved / "cpu" / "vgg_linf_0.1_0" / "result.json").unlink()
     output, after = _numbers(saved)
     name = "BN smooths the VGG: effective beta"
     cells = [page.partition(name)[2].partition("</tr>")[0] for page in (before, after)]
     assert "1 (one seed)" in cells[0] and "not borne out</span>" in cells[0]
     assert "7.5 (one seed)" in cells[1] and "✓ borne out</span>" in cells[1]
-    assert f"Left out: {saved}/cpu/vgg__linf_0.1_0: the run is not finished" in output
+    assert f"Left out: {saved}/cpu/vgg_linf_0.1_0: the run is not finished" in output
     assert "figure 11 lacks runs: vgg linf" in output
     suggested = output.partition("figure 11 lacks")[2].splitlines()[0]
     assert "--norm=linf" in suggested and f"--workdir={saved}/cpu/" in suggested
@@ -71,14 +74,3 @@ def test_mistakes_end_in_one_line(tmp_path):
     )
     assert "is not a folder" in error_of(run_app("check_claims", tmp_path / "no"))
     assert "pass one folder" in error_of(run_app("check_claims"))
-
-
-def test_presets_have_all_norms_and_no_run_twice():
-    for preset in PRESETS.values():
-        names = [run.name for run in preset.runs]
-        assert len(set(names)) == len(names)
-        norms = {
-            (run.program, run.flags.get("reduction"), run.flags["norm"])
-            for run in preset.runs
-        }
-        assert len(norms) == 7 + 2 * 6

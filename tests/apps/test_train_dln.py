@@ -4,21 +4,40 @@ import keras
 import numpy as np
 import pytest
 
+from apps.data import linear_teacher
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import error_of, run_app
 
 SMALL = ("--steps=40", "--metrics_every=20", "--depth=3", "--samples=50")
 
 
-def test_a_run_records_the_full_squared_error(tmp_path):
-    arguments = (*SMALL, "--reduction=mean_sum", "--norm=none")
-    done = run_app("train_dln", *arguments, f"--workdir={tmp_path}/run")
+@pytest.mark.usefixtures("x64")
+def test_the_loss_is_the_sum_over_samples_and_outputs_in_full_precision(tmp_path):
+    # Without a learning rate, the saved weights are those of every step.
+    arguments = (*SMALL, "--norm=none", "--learning_rate=0")
+    done = run_app("train_dln", *arguments, f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
-    rows = json_lines.read(tmp_path / "run" / "metrics.jsonl")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    x, y = linear_teacher(samples=50, dtype="float64")
+    outputs = np.linalg.multi_dot([x, *model.get_weights()])
+    single = keras.backend.backend() == "torch"
+    rows = json_lines.read(tmp_path / "metrics.jsonl")
     assert [row["step"] for row in rows] == [20, 40]
     for row in rows:
-        assert row["squared_error"] == row["loss"] * 50
-    assert (tmp_path / "run" / "training_curves.png").exists()
+        expected = np.sum((outputs - y) ** 2)
+        rtol = 1e-4 if single else 1e-12
+        np.testing.assert_allclose(row["loss"], expected, rtol=rtol)
+    assert (tmp_path / "training_curves.png").exists()
+    flags = json.loads((tmp_path / "config.json").read_text())["flags"]
+    assert flags["dtype"] == ("float32" if single else "float64")
+
+
+def test_the_output_can_stay_bare(tmp_path):
+    arguments = (*SMALL, "--norm=bn", "--normalize_output=false", "--ics_every=20")
+    done = run_app("train_dln", *arguments, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    row = json_lines.read(tmp_path / "ics.jsonl")[0]
+    assert row["layers"][-2:] == ["linear2_bn", "linear3"]
 
 
 def test_both_readings_of_the_norm_can_be_run(tmp_path):
@@ -93,7 +112,6 @@ def test_xla_changes_no_loss_beyond_rounding(tmp_path):
         done = run_app(
             "train_dln",
             "--norm=l1",
-            "--dtype=float64",  # in float32 rounding doubles at every step
             "--metrics_every=1",
             "--steps=20",
             f"--xla={xla}",

@@ -19,7 +19,7 @@ from keras_bnsmooth.layers import LpNormalization, NoisyBatchNormalization
 NORMS = ("none", "bn", "l1", "l2", "linf")
 CURVED = ("none", "bn", "linf")
 NETWORKS = ("vgg", "dln")
-LEARNING_RATE = {"vgg": 0.05, "dln": 1e-4}
+LEARNING_RATE = {"vgg": 0.05, "dln": 2e-5}
 LAYERS = {
     "bn": keras.layers.BatchNormalization,
     "noiseless": lambda: NoisyBatchNormalization(n_mu=0, n_sigma=1, r_mu=0, r_sigma=0),

@@ -4,7 +4,6 @@ import pytest
 
 from apps.data import linear_teacher
 from keras_bnsmooth.models import NORMS, SquaredError, dln
-from keras_bnsmooth.models.deep_linear_network import REDUCTIONS
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -37,37 +36,47 @@ def test_every_norm_trains_a_step_in_its_dtype(norm, dtype):
     assert (model.trainable_weights[0].numpy() != before).any()
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_squared_error_equals_its_definition(reduction):
+def test_a_bare_output_is_that_of_the_last_linear_layer():
+    x, _ = linear_teacher(samples=20, dim=3)
+    normalized = dln(depth=2, dim=3, norm="bn", seed=0)
+    bare = dln(depth=2, dim=3, norm="bn", seed=0, normalize_output=False)
+    names = [layer.name for layer in normalized.layers]
+    assert names[-2:] == ["linear2", "linear2_bn"]
+    assert [layer.name for layer in bare.layers] == names[:-1]
+    outputs = keras.ops.convert_to_numpy(bare(x, training=True))
+    outputs -= outputs.mean(0)
+    outputs /= np.sqrt(outputs.var(0) + 1e-3)
+    expected = keras.ops.convert_to_numpy(normalized(x, training=True))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_squared_error_is_the_sum_over_samples_and_outputs():
     rng = np.random.default_rng(0)
     y, z = rng.normal(size=(2, 6, 4))
-    square = (y - z) ** 2
-    expected = {
-        "sum_mean": square.mean(1).sum(),
-        "sum_sum": square.sum(),
-        "mean_sum": square.sum(1).mean(),
-    }[reduction]
-    loss = SquaredError(reduction, dtype="float64")
-    # Other backends of Keras take means in single precision.
-    rtol = 1e-12 if keras.backend.backend() == "tensorflow" else 1e-6
-    np.testing.assert_allclose(loss(y, z), expected, rtol=rtol)
-    full_sum = loss(y, z) * loss.scale_to_full_sum(samples=6, outputs=4)
-    np.testing.assert_allclose(full_sum, square.sum(), rtol=rtol)
+    expected = sum((y[i, j] - z[i, j]) ** 2 for i in range(6) for j in range(4))
+    loss = SquaredError(dtype="float64")
+    np.testing.assert_allclose(loss(y, z), expected, rtol=1e-12)
+    weights = rng.uniform(size=6)
+    expected = sum(
+        weights[i] * (y[i, j] - z[i, j]) ** 2 for i in range(6) for j in range(4)
+    )
+    np.testing.assert_allclose(loss(y, z, weights), expected, rtol=1e-6)
 
 
-def test_the_default_is_what_keras_calls_mean_squared_error_with_sum():
+def test_keras_averages_over_the_outputs_instead():
     rng = np.random.default_rng(0)
     y, z = rng.normal(size=(2, 6, 4)).astype("float32")
     keras_loss = keras.losses.MeanSquaredError(reduction="sum")
-    np.testing.assert_allclose(SquaredError()(y, z), keras_loss(y, z), rtol=1e-6)
+    np.testing.assert_allclose(SquaredError()(y, z), 4 * keras_loss(y, z), rtol=1e-6)
 
 
 def test_a_saved_model_comes_back_with_its_loss(tmp_path):
     model = dln(depth=2, dim=3)
-    model.compile("sgd", SquaredError("mean_sum"))
+    model.compile("sgd", SquaredError(name="mine", dtype="float64"))
     model.save(tmp_path / "model.keras")
     loss = keras.models.load_model(tmp_path / "model.keras").loss
-    assert loss.get_config() == SquaredError("mean_sum").get_config()
+    assert isinstance(loss, SquaredError)
+    assert loss.get_config() == {"name": "mine", "dtype": "float64"}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +85,6 @@ def test_a_saved_model_comes_back_with_its_loss(tmp_path):
         (lambda: dln(norm="batch"), "norm must be one of"),
         (lambda: dln(depth=0), "depth must be a positive integer; received 0"),
         (lambda: dln(dim=2.5), "dim must be a positive integer; received 2.5"),
-        (lambda: SquaredError("sum"), "reduction must be one of .* received 'sum'"),
     ],
 )
 def test_wrong_arguments_are_named(make, message):

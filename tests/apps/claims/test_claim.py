@@ -62,6 +62,6 @@ def test_what_is_lacking_is_named(tmp_path):
     runs = read_runs(tmp_path)
     assert judge(_claim(("none", "l1")), runs).lacking == "runs of vgg: l1"
     assert judge(_claim(), runs).lacking == "a seed that all of these norms have"
-    at_another_rate = judge(_claim(learning_rate=0.5), runs)
+    at_another_rate = judge(_claim(flags={"learning_rate": 0.5}), runs)
     assert at_another_rate.lacking == "runs of vgg: none, bn"
     assert at_another_rate.verdict == UNDECIDED

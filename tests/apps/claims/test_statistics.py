@@ -59,7 +59,7 @@ def test_a_diverged_run_ends_at_chance_with_an_infinite_error(tmp_path):
         run = _run(tmp_path / name, diverged=last)
         for quantity in ("accuracy", "test_accuracy"):
             assert statistics.at_the_end(run, quantity) == 0.1
-        for quantity in ("squared_error", "loss"):
+        for quantity in ("test_loss", "loss"):
             assert statistics.at_the_end(run, quantity) == np.inf
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from apps.claims import CLAIMS, judge_all
-from apps.settings import DLN_NORMS, REDUCTIONS, VGG_NORMS
+from apps.settings import DLN_NORMS, VGG_NORMS
 from apps.training.runs import read_runs
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_directories import write_run
@@ -17,8 +17,7 @@ def folder(tmp_path_factory):
     for norm in VGG_NORMS:
         write_run(folder, "vgg", norm)
     for norm in DLN_NORMS:
-        for reduction in REDUCTIONS:
-            write_run(folder, "dln", norm, reduction=reduction)
+        write_run(folder, "dln", norm)
     for norm in ("none", "bn"):
         write_run(folder, "vgg", norm, learning_rate=0.5)
     return folder
@@ -30,17 +29,14 @@ def before(folder):
 
 
 def _verdicts(folder):
-    return {
-        (j.claim.name, j.reduction): (j.verdict, j.lacking)
-        for j in judge_all(read_runs(folder))
-    }
+    return {j.claim.name: (j.verdict, j.lacking) for j in judge_all(read_runs(folder))}
 
 
 def _verdicts_after(folder, run, record, change):
     """The verdicts with quantities of one record multiplied, which is then restored."""
-    network, norm, reduction = (*run, "")[:3]
+    network, norm = run
     rate = 0.1 if network == "vgg" else 1e-6
-    path = folder / f"{network}_{reduction}_{norm}_{rate}_0" / f"{record}.jsonl"
+    path = folder / f"{network}_{norm}_{rate}_0" / f"{record}.jsonl"
     saved = path.read_text()
     rows = json_lines.read(path)
     for row in rows:
@@ -56,7 +52,7 @@ def _verdicts_after(folder, run, record, change):
 def test_every_claim_finds_its_runs(before):
     names = {claim.name for claim in CLAIMS}
     assert len(names) == len(CLAIMS)
-    assert {name for name, _ in before} == names
+    assert before.keys() == names
     assert [v for v in before.values() if v[1]] == []
 
 
@@ -64,58 +60,57 @@ _NO, _YES, _OPEN = "not borne out", "borne out", "undecided"
 
 
 @pytest.mark.parametrize(
-    ("run", "record", "change", "claim", "reduction", "first", "then"),
+    ("run", "record", "change", "claim", "first", "then"),
     [
         (
             *(("vgg", "none"), "landscape", {"gradient_distances": 2}),
-            *("BN smooths the VGG: gradient band", None, _NO, _YES),
+            *("BN smooths the VGG: gradient band", _NO, _YES),
         ),
         (
             *(("vgg", "none"), "landscape_random", {"beta": 2}),
             "BN smooths the VGG along random directions too: effective beta",
-            *(None, _NO, _YES),
+            *(_NO, _YES),
         ),
         (
-            *(("dln", "bn", "sum_sum"), "landscape", {"losses": 0.1}),
-            *("BN smooths the DLN: loss band", "sum_sum", _NO, _YES),
+            *(("dln", "bn"), "landscape", {"losses": 0.1}),
+            *("BN smooths the DLN: loss band", _NO, _YES),
         ),
         (
             *(("vgg", "none"), "landscape", {"beta": 2}),
             "l1, l2 and linf smooth the VGG too: effective beta",
-            *(None, _NO, _YES),
+            *(_NO, _YES),
         ),
         (
             *(("vgg", "bn"), "metrics", {"test_accuracy": 1.1}),
-            *("BN generalizes better", None, _NO, _YES),
+            *("BN generalizes better", _NO, _YES),
         ),
         (
             *(("vgg", "noise"), "metrics", {"accuracy": 0.2}),
-            *("The same noise alone prevents training", None, _NO, _YES),
+            *("The same noise alone prevents training", _NO, _YES),
         ),
         (
-            *(("dln", "l1", "sum_mean"), "metrics", {"squared_error": 0.5}),
-            *("l1 trains the DLN better than BN", "sum_mean", _NO, _YES),
+            *(("dln", "l1"), "metrics", {"loss": 0.5}),
+            *("l1 trains the DLN better than BN", _NO, _YES),
         ),
         (
             *(("vgg", "bn"), "ics", {"l2": 0.1}),
-            *("ICS with BN is similar or worse: l2 difference", None, _YES, _NO),
+            *("ICS with BN is similar or worse: l2 difference", _YES, _NO),
         ),
         (
-            *(("dln", "bn", "sum_mean"), "ics", {"cosine": 0.1}),
+            *(("dln", "bn"), "ics", {"cosine": 0.1}),
             "In the DLN with BN, G and G' are almost uncorrelated",
-            *("sum_mean", _OPEN, _YES),
+            *(_OPEN, _YES),
         ),
     ],
 )
 def test_a_changed_record_moves_the_verdict(
-    folder, before, run, record, change, claim, reduction, first, then
+    folder, before, run, record, change, claim, first, then
 ):
-    assert before[claim, reduction] == (first, "")
+    assert before[claim] == (first, "")
     after = _verdicts_after(folder, run, record, change)
-    assert after[claim, reduction] == (then, "")
+    assert after[claim] == (then, "")
 
 
-def test_the_other_reduction_keeps_its_verdict(folder):
-    run = ("dln", "bn", "sum_sum")
-    verdicts = _verdicts_after(folder, run, "landscape", {"losses": 0.1})
-    assert verdicts["BN smooths the DLN: loss band", "sum_mean"][0] == "not borne out"
+def test_the_other_network_keeps_its_verdict(folder):
+    verdicts = _verdicts_after(folder, ("dln", "bn"), "landscape", {"losses": 0.1})
+    assert verdicts["BN smooths the VGG: loss band"][0] == "not borne out"

@@ -19,7 +19,7 @@ from apps.training.environment import set_precision
 from keras_bnsmooth import keras_model, models, probes, recompute_moving_statistics
 from keras_bnsmooth.models.norms import normalize
 
-LEARNING_RATE = {"cnn": 0.01, "vgg": 0.01, "dln": 1e-4}
+LEARNING_RATE = {"cnn": 0.01, "vgg": 0.01, "dln": 2e-5}
 STEPS = 3
 
 

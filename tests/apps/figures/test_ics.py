@@ -20,10 +20,10 @@ def test_lines_are_those_of_the_same_layer_in_both_networks(runs):
 
 def test_vgg_and_dln_are_shown_and_named(runs):
     figure = paper_figure(3).draw(runs)
-    assert len(figure.axes) == 3 * 4
+    assert len(figure.axes) == 2 * 4
     for text in ("(a) VGG", "(b) DLN", "two (2 of 3)", "standard", "BN"):
         assert text in texts(figure)
 
 
 def test_figure_6_shows_all_layers_of_a_small_network(runs):
-    assert len(paper_figure(6).draw(runs).axes) == 3 * 2 * 3
+    assert len(paper_figure(6).draw(runs).axes) == 2 * 2 * 3

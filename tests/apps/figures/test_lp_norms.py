@@ -15,9 +15,9 @@ def test_every_norm_has_its_curve_and_its_bands_before_the_standard_ones(runs):
     assert panels[7].get_title() == r"(c) gradients, $\ell_\infty$"
 
 
-def test_the_dln_has_a_block_for_each_reduction(runs):
+def test_the_dln_has_a_logarithmic_curve_and_the_edge_of_stability(runs):
     figure = paper_figure(12).draw(runs)
-    assert len(figure.axes) == 2 * 10
+    assert len(figure.axes) == 10
     training = figure.axes[0]
     assert training.get_yscale() == "log"
     np.testing.assert_allclose(training.lines[0].get_ydata(), [10, 5, 10 / 3])

@@ -12,22 +12,29 @@ def test_accuracies_are_those_of_the_record(runs):
 
 
 def test_another_learning_rate_is_marked_and_its_divergence_told(tmp_path, runs):
-    more = vgg_run(
-        tmp_path / "fast",
-        {"metrics": image_rows(2.0)},
-        "bn",
-        learning_rate=0.5,
-        result={"status": "diverged", "step": 40},
-    )
-    runs = RunSet([*runs.runs, more])
+    more = [
+        vgg_run(
+            tmp_path / norm,
+            {"metrics": image_rows(2.0)},
+            norm,
+            learning_rate=0.5,
+            result=result,
+        )
+        for norm, result in (
+            ("none", {"status": "finished"}),
+            ("bn", {"status": "diverged", "step": 40}),
+        )
+    ]
+    assert len(paper_figure(1).draw(runs).axes[0].lines) == 2
+    runs = RunSet([*runs.runs, *more])
     figure = paper_figure(1).draw(runs)
-    assert len(figure.axes[0].lines) == 3
-    marked = figure.axes[0].lines[2]
+    assert len(figure.axes[0].lines) == 4
+    marked = figure.axes[0].lines[3]
     assert marked.get_marker() == "o"
     np.testing.assert_allclose(marked.get_ydata(), [0.2, 0.4, 0.6])
     assert "BN, learning rate 0.5" in texts(figure)
     caption = paper_figure(1).caption(runs)
-    assert "Marked lines: learning rate 0.5, seed 0." in caption
+    assert "Marked lines: learning rate 0.5." in caption
     assert "VGG BN (learning rate 0.5, seed 0) diverged within 40 steps." in caption
 
 
@@ -41,10 +48,8 @@ def test_noise_alone_is_shown_where_there_are_runs_of_it(runs):
 
 def test_figure_13_shows_accuracy_of_the_vgg_and_loss_of_the_dln(runs):
     figure = paper_figure(13).draw(runs)
-    vgg, *dln = figure.axes
-    assert vgg.get_yscale() == "linear"
-    for axes in dln:
-        assert axes.get_yscale() == "log"
-        np.testing.assert_allclose(axes.lines[4].get_ydata(), [10, 5, 10 / 3])
+    vgg, dln = figure.axes
+    assert (vgg.get_yscale(), dln.get_yscale()) == ("linear", "log")
+    np.testing.assert_allclose(dln.lines[4].get_ydata(), [10, 5, 10 / 3])
     for label in ("standard", "BN", r"$\ell_1$", r"$\ell_2$", r"$\ell_\infty$"):
         assert label in texts(figure)

@@ -6,11 +6,11 @@ from apps.claims import Claim, Judgement, Rule
 from apps.report import ledger
 
 
-def _judgement(values, verdict="borne out", reduction=None, name="c", lacking=""):
+def _judgement(values, verdict="borne out", lacking=""):
     claim = Claim(
-        name, "place", "text", "paper", "dln", (), "statistic", Rule(1, 0), max
+        "c", "place", "text", "paper", "dln", (), "statistic", Rule(1, 0), max
     )
-    return Judgement(claim, reduction, values, verdict, lacking)
+    return Judgement(claim, values, verdict, lacking)
 
 
 @pytest.mark.parametrize(
@@ -38,29 +38,21 @@ def test_the_spread_over_seeds_is_given():
     assert ledger.value_text(_judgement({})) == "not measured"
 
 
-def test_verdicts_are_counted_and_compared_between_reductions():
-    judgements = [
-        _judgement({0: 1.0}, "borne out", "sum_mean", "depends"),
-        _judgement({0: 1.0}, "undecided", "sum_sum", "depends"),
-        _judgement({0: 1.0}, "borne out", "sum_mean", "agrees"),
-        _judgement({0: 1.0}, "borne out", "sum_sum", "agrees"),
-        _judgement({0: 1.0}, "not borne out"),
-    ]
-    counts = {"borne out": 3, "not borne out": 1, "undecided": 1}
+def test_verdicts_are_counted():
+    verdicts = ("borne out", "undecided", "borne out", "not borne out")
+    judgements = [_judgement({0: 1.0}, verdict) for verdict in verdicts]
+    counts = {"borne out": 2, "not borne out": 1, "undecided": 1}
     assert ledger.counts(judgements) == counts
-    ((claim, verdicts),) = ledger.reduction_dependent(judgements)
-    assert claim.name == "depends"
-    assert verdicts == {"sum_mean": "borne out", "sum_sum": "undecided"}
 
 
 def test_the_table_has_a_line_per_judgement_and_names_what_is_lacking():
     text = ledger.text_table(
         [
-            _judgement({0: 1.0}, reduction="sum_sum"),
+            _judgement({0: 1.0}),
             _judgement({}, "undecided", lacking="runs of vgg: l1"),
         ]
     )
     header, first, second = text.splitlines()
     assert header.split() == ["verdict", "claim", "ours", "rule"]
-    assert first.startswith("✓ borne out  c [sum_sum]")
+    assert first.startswith("✓ borne out  c ")
     assert "lacks runs of vgg: l1" in second

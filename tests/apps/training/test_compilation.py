@@ -25,7 +25,7 @@ def losses(norm, full_batch, steps=20):
     """Mean losses of the executions, the steps at which they begin, and weights."""
     model = dln(depth=5, dim=4, norm=norm, seed=0)
     model.compile(
-        keras.optimizers.SGD(1e-5),
+        keras.optimizers.SGD(2.5e-6),
         SquaredError(),
         jit_compile=full_batch,
         steps_per_execution=5,

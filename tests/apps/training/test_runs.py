@@ -9,9 +9,10 @@ from tests.apps.run_directories import write_run
 
 
 def test_a_run_is_identified_by_its_flags(tmp_path):
-    run = Run(write_run(tmp_path, "dln", "l1", seed=2, reduction="sum_sum"))
+    run = Run(write_run(tmp_path, "dln", "l1", seed=2))
     assert (run.network, run.norm, run.seed) == ("dln", "l1", 2)
-    assert (run.reduction, run.learning_rate, run.steps) == ("sum_sum", 1e-6, 100)
+    assert (run.learning_rate, run.steps) == (1e-6, 100)
+    assert Run(write_run(tmp_path)).network == "vgg"
 
 
 def test_records_are_columns_with_nan_where_a_row_has_no_value(tmp_path):
@@ -32,6 +33,66 @@ def test_runs_are_selected_in_the_order_of_their_seeds(tmp_path):
     assert [run.seed for run in runs.select("vgg", "bn")] == [1, 2, 10]
     assert [run.seed for run in runs.select("vgg", "bn", learning_rate=0.5)] == [0]
     assert runs.select("dln") == []
+
+
+def test_settings_are_selected_by_their_flags(tmp_path):
+    changes = {
+        "main": {},
+        "shallow": {"depth": "11"},
+        "augmented": {"augment": True},
+        "short": {"steps": 40},
+        "short_fast": {"steps": 40, "learning_rate": 1.0},
+        "centered": {"norm_after_centering": True},
+    }
+    for name, change in changes.items():
+        write_run(tmp_path, norm="l1", name=name, **{"depth": "16", **change})
+    for seed in (1, 2):
+        write_run(tmp_path, norm="l1", seed=seed, name=f"main{seed}", depth="16")
+    write_run(tmp_path, norm="none", depth="16")
+    runs = read_runs(tmp_path)
+    assert runs.problems == []
+
+    def names(**flags):
+        return {run.name for run in runs.select("vgg", "l1", **flags)}
+
+    assert names() == {"main", "main1", "main2"}
+    for name, change in changes.items():
+        if change:
+            assert names(**change) == {name}
+    # Centering does not affect the standard network, which is the same one.
+    (standard,) = runs.select("vgg", "none", norm_after_centering=True)
+    assert standard.norm == "none"
+    with pytest.raises(ValueError, match="not set apart by width but by learning_rate"):
+        runs.select("vgg", width=8)
+
+
+def test_the_dln_with_a_bare_output_is_a_setting_of_its_own(tmp_path):
+    for norm in ("none", "bn"):
+        write_run(tmp_path, "dln", norm)
+    write_run(tmp_path, "dln", "bn", name="dln_bare", normalize_output=False)
+    again = write_run(tmp_path, "dln", "none", name="z", normalize_output=False)
+    runs = read_runs(tmp_path)
+    assert [run.norm for run in runs.select("dln")] == ["bn", "none"]
+    selected = runs.select("dln", normalize_output=False)
+    assert [run.name for run in selected] == ["dln_bare", "dln_none_1e-06_0"]
+    (problem,) = runs.problems
+    assert problem.startswith(f"{again}: the same run as ")
+
+
+def test_equally_many_runs_of_two_sizes_leave_the_larger_as_the_main_one(tmp_path):
+    for steps in (40, 100):
+        for norm in ("none", "bn"):
+            write_run(tmp_path, norm=norm, name=f"{norm}_{steps}", steps=steps)
+    assert {run.steps for run in read_runs(tmp_path).select("vgg")} == {100}
+
+
+def test_runs_with_the_loss_of_today_are_read_and_others_are_not(tmp_path):
+    kept = write_run(tmp_path, "dln", "none", reduction="sum_sum")
+    left = write_run(tmp_path, "dln", "bn", reduction="sum_mean")
+    runs = read_runs(tmp_path)
+    assert [run.path for run in runs.select("dln")] == [kept]
+    (problem,) = runs.problems
+    assert problem.startswith(f"{left}: a run with --reduction=sum_mean, but the")
 
 
 def _remove(name):
@@ -100,12 +161,12 @@ def test_runs_of_other_flags_and_duplicates_are_left_out(tmp_path):
     for norm in ("none", "bn", "l1"):
         write_run(tmp_path, norm=norm)
     other = write_run(tmp_path, norm="l2", width=16)
-    twice = shutil.copytree(tmp_path / "vgg__l1_0.1_0", tmp_path / "z")
+    twice = shutil.copytree(tmp_path / "vgg_l1_0.1_0", tmp_path / "z")
     runs = read_runs(tmp_path)
     assert len(runs.runs) == 3
     assert runs.problems == [
         f"{other}: a run with --width=16 where most have 8.",
-        f"{twice}: the same run as {tmp_path / 'vgg__l1_0.1_0'}.",
+        f"{twice}: the same run as {tmp_path / 'vgg_l1_0.1_0'}.",
     ]
 
 

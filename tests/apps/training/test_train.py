@@ -227,12 +227,6 @@ def test_a_run_killed_after_its_last_checkpoint_makes_no_step_twice(tmp_path):
     assert (path / "metrics.jsonl").read_bytes() == metrics
 
 
-def test_derived_entries_are_in_the_rows(tmp_path):
-    run(tmp_path / "run", steps=4, derive=lambda row: {"double": 2 * row["loss"]})
-    (row,) = json_lines.read(tmp_path / "run" / "metrics.jsonl")
-    assert row["double"] == 2 * row["loss"]
-
-
 def test_a_diverging_run_keeps_its_metrics_and_says_so(tmp_path):
     path = tmp_path / "run"
 
