@@ -29,6 +29,9 @@ class ICSProbe(UpdateProbe):
             optimizer's learning rate at t. `"training"`: the update that the optimizer
             actually makes at step t, with its own batch and momentum, see
             `kb.UpdateProbe`; it requires `steps_per_execution=1`.
+        join_normalizations: Whether gamma and beta count as weights of the layer
+            before the normalization, instead of as a layer of their own, see
+            `kb.probes.internal_covariate_shift`.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
@@ -59,6 +62,7 @@ class ICSProbe(UpdateProbe):
         every: Any,
         log_dir: PathLike | None = None,
         update: str = "gradient_descent",
+        join_normalizations: bool = False,
         class_weight: Mapping[int, float] | None = None,
         name: str = "ics",
         dry_run: bool = True,
@@ -72,6 +76,7 @@ class ICSProbe(UpdateProbe):
             dry_run=dry_run,
         )
         self.needs_update = check_update(update)
+        self._join_normalizations = bool(join_normalizations)
 
     def check(self, batch):
         """Runs a trial measurement, see `ProbeCallback`."""
@@ -86,9 +91,13 @@ class ICSProbe(UpdateProbe):
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""
         learning_rate = self.learning_rate()
-        return _row(
-            measure_covariate_shift(self.model, batch, learning_rate), learning_rate
+        r = measure_covariate_shift(
+            self.model,
+            batch,
+            learning_rate,
+            join_normalizations=self._join_normalizations,
         )
+        return _row(r, learning_rate)
 
     def measure_update(self, step, batch, weights, next_weights, learning_rate):
         """Returns the row of the record, see `UpdateProbe`."""
@@ -97,6 +106,7 @@ class ICSProbe(UpdateProbe):
             batch,
             weights=as_weights(self.model, weights),
             next_weights=as_weights(self.model, next_weights),
+            join_normalizations=self._join_normalizations,
         )
         return _row(r, learning_rate)
 

@@ -49,6 +49,7 @@ def internal_covariate_shift(
     sample_weight: Any = None,
     weights: Sequence | None = None,
     next_weights: Sequence | None = None,
+    join_normalizations: bool = False,
 ) -> InternalCovariateShift:
     """Measures the internal covariate shift of every layer that has weights.
 
@@ -78,6 +79,9 @@ def internal_covariate_shift(
             to the current weights.
         next_weights: W(t+1), one array per trainable variable; defaults to
             W(t) - lr g.
+        join_normalizations: The paper does not say whether gamma and beta are a layer
+            of their own, as here by default, or weights of the layer before the
+            normalization, which moves and is measured with them if this is true.
 
     Returns:
         An `InternalCovariateShift`.
@@ -109,7 +113,9 @@ def internal_covariate_shift(
         weights = as_weights(model, weights)
     if next_weights is not None:
         next_weights = as_weights(model, next_weights, "next_weights")
-    return measure_covariate_shift(model, batch, learning_rate, weights, next_weights)
+    return measure_covariate_shift(
+        model, batch, learning_rate, weights, next_weights, join_normalizations
+    )
 
 
 def measure_covariate_shift(
@@ -118,6 +124,7 @@ def measure_covariate_shift(
     learning_rate: float | None = None,
     weights: Sequence | None = None,
     next_weights: Sequence | None = None,
+    join_normalizations: bool = False,
 ) -> InternalCovariateShift:
     """Computes an `InternalCovariateShift` from validated arguments.
 
@@ -127,8 +134,9 @@ def measure_covariate_shift(
         learning_rate: Float, may be zero; None if `next_weights` are given.
         weights: Tensors; None for the current weights.
         next_weights: Tensors; None for the step of gradient descent.
+        join_normalizations: Whether normalizations belong to the layers before them.
     """
-    layers = tuple(weight_layers(model))
+    layers = tuple(weight_layers(model, join_normalizations))
     if learning_rate is not None:
         learning_rate = ops.convert_to_tensor(
             learning_rate, accumulation_dtype(model.trainable_variables)

@@ -33,6 +33,8 @@ class Landscape:
         step_sizes: s, float64 [K], as given.
         losses: Loss landscape L(W - s d), float64 [K]. Its range is the band of
             figures 4a, 9a, 11 and 12.
+        losses_resolved: bool [K]. False if the loss is not finite, or differs from L(W)
+            by less than four units in the last place, which may be rounding.
         gradient_distances: Gradient predictiveness ||grad L(W - s d) - g||,
             float64 [K]: figures 4b, 9b and 10.
         resolved: bool [K]. False if the gradient distance is not finite, or if more
@@ -55,6 +57,7 @@ class Landscape:
     gradient_norm: float
     step_sizes: np.ndarray
     losses: np.ndarray
+    losses_resolved: np.ndarray
     gradient_distances: np.ndarray
     resolved: np.ndarray
     betas: np.ndarray
@@ -64,6 +67,8 @@ class Landscape:
     saturated: bool
 
 
+# Units in the last place of the loss.
+_LOSS_RESOLVED = 4
 # The gradient has then changed by about its own length.
 _SATURATED = 0.9
 # A distance is resolved if it is this many times the rounding noise of gradients,
@@ -160,17 +165,24 @@ def measure_landscape(
     loss, squares, curve = autodiff.compiled(model, _curve)(*batch, step_values, random)
     gradient_norm = float(np.sqrt(total(squares)))
     distances = np.sqrt(total(curve[:, 1:]))
+    loss = float(loss)
+    losses = ops.convert_to_numpy(curve[:, 0]).astype(np.float64)
 
-    resolved = np.isfinite(distances)
     unit = rounding_unit(model)
+    change = np.abs(losses - loss)
+    losses_resolved = np.isfinite(losses) & (
+        change >= _LOSS_RESOLVED * unit * abs(loss)
+    )
+    resolved = np.isfinite(distances)
     close = distances < _SURELY_RESOLVED * unit * gradient_norm
     if np.any(close & (step_sizes > 0)):
         resolved &= distances >= _RESOLVED * rounding_noise(model, batch, unit)
     return Landscape(
-        loss=float(loss),
+        loss=loss,
         gradient_norm=gradient_norm,
         step_sizes=step_sizes,
-        losses=ops.convert_to_numpy(curve[:, 0]).astype(np.float64),
+        losses=losses,
+        losses_resolved=losses_resolved,
         gradient_distances=distances,
         resolved=resolved,
         **vars(smoothness(step_sizes, gradient_norm, distances, resolved)),

@@ -6,6 +6,16 @@ from typing import NamedTuple
 import keras
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.layers import LpNormalization
+
+BATCH_NORMALIZATIONS = (keras.layers.BatchNormalization, LpNormalization)
+NORMALIZATIONS = (
+    *BATCH_NORMALIZATIONS,
+    keras.layers.LayerNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.RMSNormalization,
+    keras.layers.UnitNormalization,
+)
 
 Path = tuple[str, ...]
 
@@ -23,7 +33,9 @@ class WeightLayer(NamedTuple):
     positions: tuple[int, ...]
 
 
-def weight_layers(model: keras.Model) -> list[WeightLayer]:
+def weight_layers(
+    model: keras.Model, join_normalizations: bool = False
+) -> list[WeightLayer]:
     """Returns the layers that own trainable weights, in the order of `model.layers`.
 
     Nested models are flattened in place, and so are layers made of layers: a
@@ -33,9 +45,11 @@ def weight_layers(model: keras.Model) -> list[WeightLayer]:
 
     Args:
         model: A built `keras.Model`.
+        join_normalizations: Whether the weights of a normalization belong to the layer
+            before it, unless they are the first in the model.
     """
     position = {id(v): i for i, v in enumerate(model.trainable_variables)}
-    found = []
+    found: list[tuple[Path, tuple[int, ...]]] = []
     for path, layer in walk(model):
         # The first layer that owns a variable takes it.
         own = [
@@ -43,7 +57,11 @@ def weight_layers(model: keras.Model) -> list[WeightLayer]:
             for v in keras_model.own_trainable_variables(layer)
         ]
         taken = tuple(i for i in own if i is not None)
-        if taken:
+        joined = join_normalizations and isinstance(layer, NORMALIZATIONS)
+        if taken and found and joined:
+            before, positions = found[-1]
+            found[-1] = before, positions + taken
+        elif taken:
             found.append((path, taken))
     names = unique_names([path or (model.name,) for path, _ in found])
     return [WeightLayer(name, own) for name, (_, own) in zip(names, found, strict=True)]

@@ -6,7 +6,11 @@ import keras
 
 from keras_bnsmooth import keras_model
 from keras_bnsmooth.layers import LpNormalization
-from keras_bnsmooth.probes.layer_list import walk
+from keras_bnsmooth.probes.layer_list import (
+    BATCH_NORMALIZATIONS,
+    NORMALIZATIONS,
+    walk,
+)
 
 # Their outputs are linear in `kernel` and `bias` together.
 _LINEAR = (
@@ -20,14 +24,6 @@ _LINEAR = (
     keras.layers.Conv3DTranspose,
     keras.layers.DepthwiseConv1D,
     keras.layers.DepthwiseConv2D,
-)
-# These use moving statistics, which do not follow the weights, when they are frozen.
-_BATCH_NORMALIZATIONS = (keras.layers.BatchNormalization, LpNormalization)
-_NORMALIZATIONS = (
-    keras.layers.LayerNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.RMSNormalization,
-    keras.layers.UnitNormalization,
 )
 # f(a x) = a f(x) for a > 0.
 _HOMOGENEOUS = (
@@ -112,9 +108,9 @@ def _is_normalized(layer, followers):
 
 
 def _is_normalization(layer):
-    if isinstance(layer, _BATCH_NORMALIZATIONS):
-        return layer.trainable
-    return isinstance(layer, _NORMALIZATIONS)
+    # Frozen ones use moving statistics, which do not follow the weights.
+    frozen = isinstance(layer, BATCH_NORMALIZATIONS) and not layer.trainable
+    return isinstance(layer, NORMALIZATIONS) and not frozen
 
 
 def _removes_bias(layer, follower):

@@ -29,15 +29,33 @@ def test_equals_setting_weights_one_layer_at_a_time_with_xla(build):
     check_against_reference(*build(jit_compile=True))
 
 
-def check_against_reference(model, batch):
+@pytest.mark.parametrize("build", [example_models.bn_cnn, example_models.noisy_bn_cnn])
+def test_gamma_and_beta_can_belong_to_the_layer_before(build):
+    model, batch = build()
+    apart = [layer.name for layer in weight_layers(model)]
+    joined = check_against_reference(model, batch, join_normalizations=True).layers
+    assert 0 < len(joined) < len(apart)
+    assert joined == [name for name in apart if name in joined]
+    assert not any("norm" in name for name in joined)
+
+
+def check_against_reference(model, batch, join_normalizations=False):
     x, y, sample_weight = split(batch)
-    groups = [layer.positions for layer in weight_layers(model)]
+    groups = [layer.positions for layer in weight_layers(model, join_normalizations)]
     l2, cosine = reference.internal_covariate_shift(
         model, groups, x, y, 0.1, sample_weight
     )
-    r = probes.internal_covariate_shift(model, x, y, 0.1, sample_weight=sample_weight)
+    r = probes.internal_covariate_shift(
+        model,
+        x,
+        y,
+        0.1,
+        sample_weight=sample_weight,
+        join_normalizations=join_normalizations,
+    )
     np.testing.assert_allclose(r.l2, l2, rtol=1e-4, atol=1e-6 * l2.max())
     np.testing.assert_allclose(r.cosine, cosine, rtol=1e-4, atol=1e-6)
+    return r
 
 
 @pytest.mark.usefixtures("x64")

@@ -156,6 +156,19 @@ def test_smoothness_of_what_is_resolved(step_sizes, distances, resolved, expecte
     np.testing.assert_array_equal(np.isnan(r.betas), unknown)
 
 
+def test_a_loss_within_rounding_is_unresolved():
+    # L(w) = w, so that L(w - s) = 1 - s.
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(inputs))
+    model.compile("sgd", lambda y, y_pred: keras.ops.mean(y_pred, axis=-1))
+    model.set_weights([np.ones((1, 1))])
+    ones = np.ones((1, 1))
+    sizes = np.array([2, 3, 4, 8, 2**20]) * np.finfo(np.float32).eps
+    r = probes.landscape(model, ones, ones, sizes)
+    np.testing.assert_array_equal(r.losses_resolved, [False, False, True, True, True])
+    np.testing.assert_array_equal(r.losses, 1 - sizes)
+
+
 def test_linear_loss_has_beta_zero():
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
