@@ -1,127 +1,157 @@
-"""Claims about the distributions of layer inputs, and internal covariate shift."""
+"""Claims about the distributions of layer inputs."""
 
 import numpy as np
 
 from apps.claims.claim import Claim, Rule
-from apps.claims.statistics import covariate_shift, distribution_shift, median_ratio
-from apps.settings import LP_NORMS
+from apps.claims.statistics import (
+    distance_from_gaussian,
+    distribution_shift,
+    scale_factors,
+)
+from apps.settings import DLN, LP_NORMS, VGG
 
-_SHIFTS = (
-    "Shift of the mean (in standard deviations) and of the variance (relative) of "
-    "layer inputs between {}, medians over layers and training: "
+# The moments of a distribution, the units of their shifts, and how to say it.
+_MOMENTS = {"mean": "in standard deviations", "variance": "relative"}
+_SHIFT = (
+    "Change of the {} of a linear layer's output ({}) between {}, median over layers "
+    "and training: "
+)
+_CONSTANT = (
+    "Most of the units are constant over the batch; wider networks would decide."
 )
 
 
-def _shift_ratios(runs, norm, successive):
-    """Shifts of the mean and of the variance, each over the standard network's."""
-    shift, standard = (
-        np.array(distribution_shift(runs[name], successive)) for name in (norm, "none")
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return shift / standard
+def _shift_ratio(moment, norm, successive):
+    """The shift of a moment over the standard network's."""
+
+    def measure(runs):
+        shift = {n: distribution_shift(run, successive) for n, run in runs.items()}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.divide(shift[norm][moment], shift["none"][moment])
+
+    return measure
 
 
-def _shift_factor(runs):
-    with np.errstate(divide="ignore"):
-        logs = np.log(_shift_ratios(runs, "bn", successive=False))
-    return np.exp(np.max(np.abs(logs)))
+def _shift_factor(moment):
+    """The larger shift over the smaller one."""
+
+    def measure(runs):
+        ratio = _shift_ratio(moment, "bn", successive=False)(runs)
+        with np.errstate(divide="ignore"):
+            return np.maximum(ratio, np.divide(1, ratio))
+
+    return measure
 
 
-def _smallest_shift_ratio(norms, successive):
-    return lambda runs: np.min(
-        [_shift_ratios(runs, norm, successive) for norm in norms]
-    )
+def _gaussian_ratio(norm):
+    def measure(runs):
+        distance = {n: distance_from_gaussian(run) for n, run in runs.items()}
+        return distance[norm] / distance["bn"]
+
+    return measure
 
 
-def _turning_ratio(runs):
-    shift = covariate_shift(runs, "cosine")
-    return median_ratio(1 - shift["bn"], 1 - shift["none"])
-
-
-def _difference_ratio(runs):
-    shift = covariate_shift(runs, "l2")
-    return median_ratio(shift["bn"], shift["none"])
+def _share_that_scales_up(runs):
+    factors = scale_factors(runs["bn"])
+    return 100 * np.mean(factors[np.isfinite(factors)] > 1)
 
 
 DISTRIBUTIONS = (
-    Claim(
-        "BN hardly changes the stability of distributions",
-        "Section 2, figure 1c",
-        "The difference in distributional stability (change in the mean and variance) "
-        "in networks with and without BatchNorm layers seems to be marginal.",
-        "marginal",
-        "vgg",
-        ("none", "bn"),
-        _SHIFTS.format("measurements") + "the larger of the two factors, in either "
-        "direction, between the networks.",
-        Rule(2.0, 4.0),
-        _shift_factor,
-    ),
-    Claim(
-        "Noisy BN is less stable than the standard network",
-        "Section 2.1, figures 2 and 7",
-        "The noisy BatchNorm network has qualitatively less stable distributions than "
-        "even the standard, non-BatchNorm network.",
-        "significantly less stable",
-        "vgg",
-        ("none", "noisy_bn"),
-        _SHIFTS.format("two successive steps") + "the smaller of the two ratios of "
-        "noisy BN to the standard network.",
-        Rule(2.0, 1.0),
-        _smallest_shift_ratio(["noisy_bn"], successive=True),
-    ),
-    Claim(
-        "l1, l2 and linf shift distributions more than no norm",
-        "Section 3.3, figure 14",
-        "The lp-normalization techniques lead to larger distributional shift than the "
-        "vanilla networks.",
-        "larger",
-        "vgg",
-        ("none", *LP_NORMS),
-        _SHIFTS.format("measurements") + "the smallest of the six ratios to the "
-        "standard network.",
-        Rule(1.25, 1.0),
-        _smallest_shift_ratio(LP_NORMS, successive=False),
+    *(
+        Claim(
+            f"BN hardly changes the stability of distributions: {moment}",
+            "Section 2, figure 1c",
+            "The difference in distributional stability (change in the mean and "
+            "variance) in networks with and without BatchNorm layers seems to be "
+            "marginal.",
+            "marginal",
+            VGG,
+            ("none", "bn"),
+            _SHIFT.format(moment, unit, "measurements") + "the larger of the two "
+            "networks' divided by the smaller.",
+            "x",
+            Rule(2.0, 4.0),
+            _shift_factor(moment),
+            "Figure 1",
+            undefined=_CONSTANT,
+        )
+        for moment, unit in _MOMENTS.items()
     ),
     *(
         Claim(
-            f"ICS with BN is similar or worse: {name}",
-            "Section 2.2, figure 3a",
-            "Models with BatchNorm have similar, or even worse, internal covariate "
-            "shift.",
-            "similar or worse",
-            "vgg",
-            ("none", "bn"),
-            f"Median of {symbol} over training and the layers both networks share: "
-            "with BN divided by without.",
-            Rule(0.8, 0.5),
-            measure,
+            f"Noisy BN is less stable than the standard network: {moment}",
+            "Section 2.1, figures 2 and 7",
+            "The “noisy” BatchNorm network has qualitatively less stable distributions "
+            "than even the standard, non-BatchNorm network.",
+            "significantly less stable",
+            VGG,
+            ("none", "noisy_bn"),
+            _SHIFT.format(moment, unit, "two successive steps, on the same batch")
+            + "noisy BN divided by the standard network.",
+            "x",
+            Rule(2.0, 1.0),
+            _shift_ratio(moment, "noisy_bn", successive=True),
+            "Figure 7",
+            undefined=_CONSTANT,
         )
-        for name, symbol, measure in (
-            ("direction", "1 - cos(G, G')", _turning_ratio),
-            ("l2 difference", "||G - G'||", _difference_ratio),
+        for moment, unit in _MOMENTS.items()
+    ),
+    *(
+        Claim(
+            f"{norm} shifts distributions more than no norm: {moment}",
+            "Section 3.3, figure 14",
+            "The lp-normalization techniques lead to larger distributional shift than "
+            "the vanilla, i.e., unnormalized, networks.",
+            "larger",
+            VGG,
+            ("none", norm),
+            _SHIFT.format(moment, unit, "measurements")
+            + f"{norm} divided by the standard network.",
+            "x",
+            Rule(1.25, 1.0),
+            _shift_ratio(moment, norm, successive=False),
+            "Figure 14",
+            undefined=_CONSTANT,
         )
+        for norm in LP_NORMS
+        for moment, unit in _MOMENTS.items()
     ),
-    Claim(
-        "The standard DLN has almost no ICS",
-        "Section 2.2, figure 3b",
-        "The standard network experiences almost no ICS for the entirety of training.",
-        "cosine near 1",
-        "dln",
-        ("none", "bn"),
-        "Median of cos(G, G') in the standard network, over training and layers.",
-        Rule(0.95, 0.8),
-        lambda runs: np.nanmedian(covariate_shift(runs, "cosine")["none"]),
+    *(
+        Claim(
+            f"Distributions are no longer Gaussian with {norm}",
+            "Section 3.3, figure 14",
+            "For these normalization schemes, the distributions of layer inputs are no "
+            "longer Gaussian-like.",
+            "no longer Gaussian-like",
+            VGG,
+            ("bn", norm),
+            "Statistic of the Kolmogorov-Smirnov test against the Gaussian of the same "
+            "mean and variance, for a linear layer's output (its normalization does "
+            f"not change it), median over layers and training: {norm} divided by BN.",
+            "x",
+            Rule(1.5, 1.0),
+            _gaussian_ratio(norm),
+            "Figure 14",
+            undefined=_CONSTANT,
+        )
+        for norm in LP_NORMS
     ),
-    Claim(
-        "In the DLN with BN, G and G' are almost uncorrelated",
-        "Section 2.2, figure 3b",
-        "For BatchNorm it appears that G and G' are almost uncorrelated.",
-        "cosine near 0",
-        "dln",
-        ("none", "bn"),
-        "Median of |cos(G, G')| with BN, over training and the linear layers.",
-        Rule(0.3, 0.6),
-        lambda runs: np.nanmedian(np.abs(covariate_shift(runs, "cosine")["bn"])),
+    *(
+        Claim(
+            f"BN divides by large sigma_j in the {setting.network.upper()}",
+            "After theorem 4.1, figure 8",
+            "sigma_j tends to be large in practice, and thus the scaling by gamma / "
+            "sigma may contribute to the relative “flatness”.",
+            "large",
+            setting,
+            ("bn",),
+            "Share of the units, one per layer and measurement, with gamma^2 / "
+            "sigma^2 > 1, which makes the bound of theorem 4.1 larger, not smaller.",
+            "% of units",
+            Rule(10.0, 50.0),
+            _share_that_scales_up,
+            "Figure 8" if setting is DLN else "Figure 2",
+        )
+        for setting in (VGG, DLN)
     ),
 )

@@ -4,9 +4,13 @@ A diverged run stops recording at the step at which its loss is no longer finite
 there on its weights are NaN, and every statistic counts the rows that it lost as such a
 network performs: it predicts one class, so its accuracy is chance; its error, loss,
 bands and beta are infinite; and no step along its gradient is predictive. Comparisons
-at the same distance, covariate shift and distribution shift are undefined for NaN
-weights and use the recorded rows alone.
+at the same distance, covariate shift, distribution shift and curvature are undefined
+for NaN weights and use the recorded rows alone.
+
+What may be rounding is NaN. A median with more than half of its values NaN is NaN.
 """
+
+import math
 
 import numpy as np
 
@@ -15,6 +19,8 @@ from keras_bnsmooth.plots.columns import batch_steps, successive_rows
 
 # Accuracy of a constant prediction: all data sets here have ten balanced classes.
 CHANCE = 0.1
+# A network has left chance level once five rows average this much above it.
+_LEFT_CHANCE = 0.05
 
 
 def at_the_end(run, quantity):
@@ -44,52 +50,113 @@ def steps_to_accuracy(run, level):
     return float(metrics["step"][reached[0] + 4]) if reached.size else np.inf
 
 
-def loss_band(run, record="landscape"):
+def loss_band(run, record="landscape", step_sizes="paper"):
     """Computes the width of the loss landscape, max - min of L(W - s d) over s, [T]."""
-    losses = _nan_to_inf(run.record(record)["losses"])
+    landscape = run.record(record, step_sizes)
+    losses = _nan_to_inf(landscape["losses"])
+    with np.errstate(invalid="ignore"):
+        widths = _nan_to_inf(losses.max(1) - losses.min(1))
+    # Records of older versions do not say what is resolved.
+    resolved = landscape.get("losses_resolved", np.full(losses.shape, True))
+    widths[~(resolved | np.isinf(losses)).any(1)] = np.nan
+    return _complete(run, record, widths, np.inf)
+
+
+def relative_loss_band(run, record="landscape"):
+    """Computes the width of the loss landscape over the loss L(W), [T]."""
+    loss = _complete(run, record, run.record(record)["loss"], 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return loss_band(run, record) / np.abs(loss)
+
+
+def loss_band_with_start(run, record="landscape"):
+    """Computes the width of the loss landscape including the loss L(W), [T]."""
+    landscape = run.record(record)
+    losses = np.column_stack([landscape["loss"], landscape["losses"]])
+    losses = _nan_to_inf(losses)
     with np.errstate(invalid="ignore"):
         widths = _nan_to_inf(losses.max(1) - losses.min(1))
     return _complete(run, record, widths, np.inf)
 
 
-def gradient_band(run, record="landscape"):
+def gradient_band(run, record="landscape", step_sizes="paper"):
     """Computes the largest ||grad L(W - s d) - g|| over s, [T]."""
-    distances = _nan_to_inf(run.record(record)["gradient_distances"])
-    return _complete(run, record, distances.max(1), np.inf)
+    landscape = run.record(record, step_sizes)
+    distances = _nan_to_inf(landscape["gradient_distances"])
+    # What is not finite is never resolved, but not small either.
+    shown = landscape["resolved"] | np.isinf(distances)
+    largest = distances.max(1, where=shown, initial=0)
+    largest[~shown.any(1)] = np.nan
+    return _complete(run, record, largest, np.inf)
 
 
 def beta(run, record="landscape"):
-    """Returns the effective beta-smoothness, [T].
+    """Returns the effective beta-smoothness up to the paper's largest step size, [T].
 
-    A gradient distance that is not finite is never resolved, whatever the record says:
-    beta is then the maximum over the other step sizes, and infinite if there are none.
-    NaN where all that is finite may be rounding.
+    NaN where nothing is resolved; infinite where no gradient is finite; and, since beta
+    is no more than a lower bound there, NaN where it is saturated, that is, where the
+    gradient has changed by its own length at the smallest step size.
     """
-    landscape = run.record(record)
-    finite = np.isfinite(landscape["gradient_distances"])
+    landscape = run.record(record, "up to paper")
+    distances, resolved = landscape["gradient_distances"], _resolved(landscape)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = landscape["gradient_distances"] / (
+        ratios = distances / (
             landscape["step_sizes"] * landscape["gradient_norm"][:, None]
         )
-    resolved = _resolved(landscape)
     largest = ratios.max(1, where=resolved, initial=0)
-    largest[~resolved.any(1)] = np.nan
-    largest[~finite.any(1)] = np.inf
-    values = np.where(finite.all(1), landscape["beta"], largest)
-    return _complete(run, record, values, np.inf)
+    largest[~resolved.any(1) | landscape["saturated"]] = np.nan
+    largest[~np.isfinite(distances).any(1)] = np.inf
+    return _complete(run, record, largest, np.inf)
 
 
-MEASURES = {
-    "loss band": loss_band,
-    "gradient band": gradient_band,
-    "effective beta": beta,
-}
+def beta_over_range(run, record="landscape"):
+    """Computes the largest change of the gradient over the largest distance, [T]."""
+    landscape = run.record(record)
+    longest = landscape["step_sizes"].max(1) * landscape["gradient_norm"]
+    lost = run.rows_lost(record)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return gradient_band(run, record) / np.append(longest, np.ones(lost))
+
+
+def gradient_norm(run, record="landscape"):
+    """Returns ||g||, [T]."""
+    return _complete(run, record, run.record(record)["gradient_norm"], np.inf)
+
+
+def sharpness(run):
+    """Returns the largest eigenvalue of the Hessian, [T]."""
+    return run.record("sharpness")["sharpness"]
+
+
+def early(run, values, record="landscape"):
+    """Returns the rows of the first tenth of training after leaving chance level.
+
+    A network without an accuracy has no chance level. One that never leaves it has no
+    such rows.
+
+    Args:
+        run: A `Run`.
+        values: One value per row, including those that a diverged run lost.
+        record: Name of the record.
+    """
+    start = 0.0
+    if "accuracy" in run.record("metrics"):
+        start = steps_to_accuracy(run, CHANCE + _LEFT_CHANCE)
+    steps = run.scheduled_steps(record)[: len(values)]
+    return values[(steps >= start) & (steps <= start + run.steps / 10)]
+
+
+def median(values):
+    """Computes the median, ignoring NaN; NaN if more than half of the values are."""
+    if not len(values) or np.isnan(values).mean() > 0.5:
+        return np.nan
+    return float(np.nanmedian(values))
 
 
 def median_ratio(a, b):
-    """Computes the median of `a` over the median of `b`, ignoring NaN."""
+    """Computes the median of `a` over the median of `b`, see `median`."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return float(np.nanmedian(a) / np.nanmedian(b))
+        return float(np.divide(median(a), median(b)))
 
 
 def predictive_share(run):
@@ -108,11 +175,13 @@ def error_ratio_at_same_distance(a, b):
     at the geometric middle of the distances that both runs travelled.
 
     Returns:
-        The median over all probes whose distances overlap; NaN if there are none.
+        The median over all probes whose distances overlap; NaN if fewer than a tenth
+        of the probes do.
     """
     curves = [_curves(run) for run in (a, b)]
+    common = curves[0].keys() & curves[1].keys()
     ratios = []
-    for step in curves[0].keys() & curves[1].keys():
+    for step in common:
         (x, y), (u, v) = curves[0][step], curves[1][step]
         if min(len(x), len(u)) < 2:
             continue
@@ -120,7 +189,8 @@ def error_ratio_at_same_distance(a, b):
         if low <= high:
             middle = (low + high) / 2
             ratios.append(np.interp(middle, x, y) - np.interp(middle, u, v))
-    return float(np.exp(np.median(ratios))) if ratios else np.nan
+    enough = len(ratios) > len(common) / 10
+    return float(np.exp(np.median(ratios))) if enough else np.nan
 
 
 def _curves(run):
@@ -137,7 +207,7 @@ def _curves(run):
     }
 
 
-def covariate_shift(runs, quantity):
+def covariate_shift(runs, quantity, record="ics"):
     """Returns the ICS of the layers that all runs share, without the first.
 
     Nothing precedes the first layer, so it has no covariate shift.
@@ -145,11 +215,12 @@ def covariate_shift(runs, quantity):
     Args:
         runs: Dict from norm to `Run`.
         quantity: `"l2"` or `"cosine"`.
+        record: `"ics"` or `"ics_joined"`.
 
     Returns:
         Dict from norm to an array [T, L].
     """
-    records = {norm: run.record("ics") for norm, run in runs.items()}
+    records = {norm: run.record(record) for norm, run in runs.items()}
     names = {norm: record["layers"][0].tolist() for norm, record in records.items()}
     layers = [linear_layers(names[norm], norm) for norm in runs]
     common = [name for name in layers[0] if all(name in other for other in layers)][1:]
@@ -174,12 +245,10 @@ def distribution_shift(run, successive):
             batch, rather than one interval of the schedule apart.
 
     Returns:
-        (shift of the mean, shift of the variance): medians over layers and time.
+        Dict with the shifts of `"mean"` and `"variance"`: medians over layers and time.
     """
     record = run.record("activations")
-    names = record["layers"][0].tolist()
-    inputs = linear_layers(names, run.norm)[:-1]
-    columns = [names.index(name) for name in inputs]
+    columns = _layer_inputs(run, record)
     mean, variance = (record[name][:, columns] for name in ("mean", "variance"))
     if successive:
         first = successive_rows(record)
@@ -192,9 +261,70 @@ def distribution_shift(run, successive):
         of_variance = np.abs(variance[second] - variance[first]) / variance[first]
     # A unit that is constant over the samples has no scale to measure shifts by.
     counted = variance[first] > 0
-    if not counted.any():
-        return np.nan, np.nan
-    return float(np.median(of_mean[counted])), float(np.median(of_variance[counted]))
+    return {
+        "mean": median(of_mean[counted]),
+        "variance": median(of_variance[counted]),
+    }
+
+
+def distance_from_gaussian(run):
+    """Computes how far the distributions of layer inputs are from Gaussian.
+
+    This is the statistic of the Kolmogorov-Smirnov test, the largest difference of the
+    two cumulative distributions, with the mean and variance of the sample. Normalizing
+    a unit does not change it. Median over layers and time.
+    """
+    record = run.record("activations")
+    distances = [
+        _distance_from_gaussian(
+            *(record[name][row, column] for name in ("minimum", "maximum")),
+            record["counts"][row, column],
+            record["mean"][row, column],
+            record["variance"][row, column],
+        )
+        for row in range(len(record["step"]))
+        for column in _layer_inputs(run, record)
+    ]
+    return median(np.array(distances))
+
+
+def _distance_from_gaussian(minimum, maximum, counts, mean, variance):
+    if not (variance > 0 and np.isfinite(variance) and counts.sum() > 0):
+        return np.nan  # a constant unit
+    upper = np.linspace(minimum, maximum, len(counts) + 1)[1:]
+    z = (upper - mean) / math.sqrt(2 * variance)
+    gaussian = np.array([(1 + math.erf(value)) / 2 for value in z])
+    return np.abs(np.cumsum(counts) / counts.sum() - gaussian).max()
+
+
+def scale_factors(run):
+    """Returns gamma^2 / sigma_j^2 of theorem 4.1 for a unit per normalization, [T, L].
+
+    sigma_j^2 is the variance of the unit over the batch before the normalization, and
+    gamma^2 is its variance after it, but for the normalization's epsilon.
+    """
+    record = run.record("activations")
+    names = record["layers"][0].tolist()
+    variance = record["variance"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        factors = [
+            variance[:, after] / variance[:, names.index(name)]
+            for name in linear_layers(names, run.norm)
+            if (after := _following(names, name)) is not None
+        ]
+    return np.column_stack(factors)
+
+
+def _following(names, name):
+    """The column of the normalization after a linear layer, or None."""
+    after = names.index(name) + 1
+    is_its = after < len(names) and names[after].startswith(f"{name}_")
+    return after if is_its else None
+
+
+def _layer_inputs(run, record):
+    names = record["layers"][0].tolist()
+    return [names.index(name) for name in linear_layers(names, run.norm)[:-1]]
 
 
 def _complete(run, record, values, lost):

@@ -9,14 +9,15 @@ SIGNS = {BORNE_OUT: "✓", NOT_BORNE_OUT: "✗", UNDECIDED: "?"}
 
 
 def value_text(judgement):
-    """Formats our value and its spread, such as `1.8 (1.6 to 2.1, 3 seeds)`."""
+    """Formats our value and its spread, such as `1.8 x (1.6 to 2.1, 3 seeds)`."""
     values = list(judgement.values.values())
     if not values:
         return "not measured"
+    unit = judgement.claim.unit
     if len(values) == 1:
-        return f"{number(values[0])} (one seed)"
+        return f"{number(values[0])} {unit} (one seed)"
     median, low, high = map(number, (np.median(values), min(values), max(values)))
-    return f"{median} ({low} to {high}, {len(values)} seeds)"
+    return f"{median} {unit} ({low} to {high}, {len(values)} seeds)"
 
 
 def number(value):

@@ -66,7 +66,7 @@ def write_page(path, *, title, command, runs, judgements, figures, theorems=None
         problems=runs.problems,
         made_on=_made_on(runs.runs),
         groups=[
-            (title, [one for one in judgements if one.claim.network == network])
+            (title, [one for one in judgements if one.claim.setting.network == network])
             for network, title in _TITLES.items()
         ],
         counts=ledger.counts(judgements),

@@ -147,13 +147,30 @@ class Plan:
         return "_".join([f"{self.network}{depth}", norm, *marks, f"seed{seed}"])
 
 
-def _every(probe, random=0, ics=0, activations=0):
+def _every(probe, random=0, ics=0, activations=0, sharpness=0, readings=0):
     """Returns the flags of the probes, from the steps between measurements."""
     return {
         "probe_every": probe,
         "random_probe_every": random,
+        "filters_probe_every": random,
         "ics_every": ics,
+        "ics_joined_every": readings,
+        "sharpness_every": sharpness,
+        "layer_scales_every": 2 * sharpness,
         "activations_every": activations,
+    }
+
+
+def _sparse(probes):
+    """Returns flags of the probes for settings other than the main one.
+
+    They are many, and their records would be large: half as many measurements, and
+    none of what is shown for the main setting alone.
+    """
+    shown_once = ("activations_every", "layer_scales_every", "ics_joined_every")
+    return {
+        flag: 0 if flag in shown_once else every if "sharpness" in flag else 2 * every
+        for flag, every in probes.items()
     }
 
 
@@ -181,10 +198,7 @@ def _complete(vgg, dln, vgg_seeds, dln_seeds):
     seeds = range(dln_seeds)
     main_rate = MAIN["dln"]["learning_rate"]
     rates = [rate for rate in DLN_LEARNING_RATES if rate != main_rate]
-    # Distributions are shown in the main settings alone, and their records are large.
-    vgg_probes, dln_probes = (
-        {**plan.probes, "activations_every": 0} for plan in (vgg, dln)
-    )
+    vgg_probes, dln_probes = map(_sparse, (vgg.probes, dln.probes))
     return [
         *vgg.runs(vgg_seeds, [0]),
         *dln.runs(DLN_NORMS, seeds),
@@ -232,13 +246,13 @@ DEMO = Preset(
                 "metrics_every": 10,
                 "test_every": 50,
             },
-            _every(10, random=50, ics=20, activations=20),
+            _every(10, random=50, ics=20, activations=20, sharpness=50, readings=200),
             minutes=0.8,
         ),
         dln=Plan(
             "dln",
             {"steps": 1000, "metrics_every": 20},
-            _every(20, random=100, ics=40, activations=40),
+            _every(20, random=100, ics=40, activations=40, sharpness=100, readings=200),
             minutes=0.6,
         ),
     ),
@@ -254,14 +268,28 @@ CPU = Preset(
         vgg=Plan(
             "vgg",
             {**_CIFAR10, "width": 16},
-            _every(100, random=500, ics=250, activations=1000),
+            _every(
+                100,
+                random=500,
+                ics=250,
+                activations=1000,
+                sharpness=500,
+                readings=1500,
+            ),
             minutes=60,
         ),
         dln=Plan(
             "dln",
             {"steps": 10_000},
-            _every(100, random=500, ics=500, activations=1000),
-            minutes=1.5,
+            _every(
+                100,
+                random=500,
+                ics=500,
+                activations=1000,
+                sharpness=500,
+                readings=1000,
+            ),
+            minutes=2.5,
         ),
         vgg_seeds={norm: 3 if norm in _NOISY else 1 for norm in VGG_NORMS},
         dln_seeds=3,
@@ -276,13 +304,27 @@ PAPER = Preset(
         vgg=Plan(
             "vgg",
             {**_CIFAR10, "width": 64},
-            _every(50, random=500, ics=500, activations=500),
+            _every(
+                50,
+                random=500,
+                ics=500,
+                activations=500,
+                sharpness=250,
+                readings=1500,
+            ),
             minutes=10,
         ),
         dln=Plan(
             "dln",
             {"steps": 10_000},
-            _every(50, random=500, ics=250, activations=500),
+            _every(
+                50,
+                random=500,
+                ics=250,
+                activations=500,
+                sharpness=250,
+                readings=1000,
+            ),
             minutes=2,
         ),
         vgg_seeds=dict.fromkeys(VGG_NORMS, 3),

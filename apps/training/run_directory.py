@@ -29,6 +29,8 @@ _LATER = {
     "strategy": "none",
     "logical_cpus": 1,
     "synchronized": False,
+    "filters_probe_every": 0,
+    "ics_joined_every": 0,
     "layer_scales_every": 0,
     "sharpness_every": 0,
     "norm_after_centering": False,

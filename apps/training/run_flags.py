@@ -26,7 +26,11 @@ _FREE = ("workdir", "data_dir", "checkpoint_every")
 _PROBES = {
     "probe_every": "the loss landscape along the gradient: loss, gradient and beta",
     "random_probe_every": "the loss landscape along a random direction",
+    "filters_probe_every": "the loss landscape along a filter-normalized random "
+    "direction",
     "ics_every": "internal covariate shift, layer by layer",
+    "ics_joined_every": "internal covariate shift with gamma and beta as weights of "
+    "the layer before the normalization",
     "sharpness_every": "curvature: the extreme eigenvalues of the Hessian, and the "
     "critical learning rate",
     "activations_every": "the activations of one unit per layer",
@@ -160,7 +164,19 @@ def probe_callbacks(batch_of_step, workdir, successive=True, **landscape_argumen
                 **landscape_arguments,
             },
         ),
+        "filters_probe_every": (
+            LandscapeProbe,
+            {
+                "direction": "filter_normalized_random",
+                "name": "landscape_filters",
+                **landscape_arguments,
+            },
+        ),
         "ics_every": (ICSProbe, {}),
+        "ics_joined_every": (
+            ICSProbe,
+            {"join_normalizations": True, "name": "ics_joined"},
+        ),
         "sharpness_every": (SharpnessProbe, {}),
         "activations_every": (ActivationProbe, {"successive": successive}),
         "layer_scales_every": (LayerScaleProbe, {}),

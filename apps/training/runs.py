@@ -84,14 +84,14 @@ class Run:
         return (self.path / f"{record}.jsonl").exists()
 
     @functools.cache  # noqa: B019 - runs live as long as the report
-    def record(self, name):
+    def record(self, name, step_sizes="paper"):
         """Returns a record as columns, see `json_lines.read_columns`.
-
-        A landscape holds the step sizes of the paper's range; beta is the maximum over
-        all that were measured.
 
         Args:
             name: `"metrics"` or a key of `PROBES`.
+            step_sizes: Which step sizes of a landscape to return: those in the paper's
+                range, `"up to paper"` with the smaller ones as well, or those `"beyond
+                paper"`, with its largest. Beta is the maximum over all of them.
 
         Raises:
             UserError: The run has no such record, or it is damaged.
@@ -102,7 +102,16 @@ class Run:
             columns = json_lines.read_columns(self.path / f"{name}.jsonl")
         if name.startswith("landscape") and "step_sizes" in columns:
             paper = PAPER_STEP_SIZES[self.network]
-            return restrict_step_sizes(columns, paper[0], paper[-1])
+            lowest, highest = {
+                "paper": (paper[0], paper[-1]),
+                "up to paper": (0, paper[-1]),
+                "beyond paper": (paper[-1], np.inf),
+            }[step_sizes]
+            columns = restrict_step_sizes(columns, lowest, highest)
+            if not columns["step_sizes"].size:
+                raise UserError(
+                    f"{self.path}: {name}.jsonl has no step sizes {step_sizes}."
+                )
         return columns
 
     def rows_lost(self, name):
@@ -112,6 +121,12 @@ class Run:
             return 0
         recorded = self.record(name)["step"][-1] // every
         return int(self._last_step(name) // every - recorded)
+
+    def scheduled_steps(self, name):
+        """Returns the steps of a record's rows, with those that a diverged run lost."""
+        steps = self.record(name)["step"]
+        lost = np.arange(1, self.rows_lost(name) + 1) * (self._every(name) or 0)
+        return np.append(steps, steps[-1] + lost)
 
     def _every(self, name):
         return self.flags.get("metrics_every" if name == "metrics" else PROBES[name])

@@ -23,7 +23,10 @@ _EVERY = {
     "metrics_every": 10,
     "probe_every": 20,
     "random_probe_every": 20,
+    "filters_probe_every": 20,
     "ics_every": 20,
+    "ics_joined_every": 20,
+    "sharpness_every": 20,
     "activations_every": 50,
     "layer_scales_every": 20,
 }
@@ -80,9 +83,9 @@ def write_run(
     if network == "vgg":
         result.setdefault("test_accuracy", 0.5)
     records = _uniform_records(network, norm, flags["steps"])
-    for name, change in (rows or {}).items():
-        changed = [change(row["step"], row) for row in records[name]]
-        records[name] = [row for row in changed if row is not None]
+    for record, change in (rows or {}).items():
+        changed = [change(row["step"], row) for row in records[record]]
+        records[record] = [row for row in changed if row is not None]
     name = name or f"{network}_{norm}_{flags['learning_rate']}_{seed}"
     return save_run(folder / name, records, norm, seed, result, **flags)
 
@@ -102,16 +105,21 @@ def _uniform_records(network, norm, steps):
         loss=1.0,
         gradient_norm=2.0,
         beta=3.0,
-        step_sizes=[0.05, 0.1, 0.2, 0.4],
-        losses=[1.05, 1.1, 1.2, 1.4],
-        gradient_distances=[0.2, 0.4, 0.8, 1.6],
-        resolved=[True] * 4,
+        # Those of both networks, smaller ones and larger ones.
+        step_sizes=[1e-4, 0.05, 0.1, 0.2, 0.4, 3.0, 6.0],
+        losses=[1.0001, 1.05, 1.1, 1.2, 1.4, 1.6, 1.8],
+        losses_resolved=[True] * 7,
+        gradient_distances=[0.0004, 0.2, 0.4, 0.8, 1.6, 3.0, 5.0],
+        resolved=[True] * 7,
     )
+    shift = ics_rows(layers, probed, l2=[0] + [1] * rest, cosine=[1] + [0.5] * rest)
     return {
         "metrics": metrics,
         "landscape": landscape,
         "landscape_random": landscape,
-        "ics": ics_rows(layers, probed, l2=[0] + [1] * rest, cosine=[1] + [0.5] * rest),
+        "landscape_filters": landscape,
+        "ics": shift,
+        "ics_joined": shift,
         "activations": activation_rows(
             layers,
             range(0, steps, 50),
@@ -205,6 +213,7 @@ def landscape_rows(factor=1.0, steps=STEPS, **changed):
             "losses": [factor * (2.0 + step), factor * 1.0, factor * (4.0 + step)],
             "gradient_distances": [0.1, 0.5, factor * 2.0],
             "resolved": [True, True, True],
+            "losses_resolved": [True, True, True],
             **changed,
         }
         for step in steps

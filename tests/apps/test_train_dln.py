@@ -48,7 +48,7 @@ def test_both_readings_of_the_norm_can_be_run(tmp_path):
         assert done.returncode == 0, done.stderr
         config = json.loads((run / "config.json").read_text())
         assert config["flags"]["norm_after_centering"] is bool(flags)
-        errors.append(json_lines.read(run / "metrics.jsonl")[-1]["squared_error"])
+        errors.append(json_lines.read(run / "metrics.jsonl")[-1]["loss"])
     assert errors[0] != pytest.approx(errors[1], rel=1e-3)
 
 
@@ -58,7 +58,9 @@ def test_all_probes_measure_at_their_steps_and_change_nothing(tmp_path):
     probes = {
         "--probe_every=10": "landscape",
         "--random_probe_every=20": "landscape_random",
+        "--filters_probe_every=20": "landscape_filters",
         "--ics_every=20": "ics",
+        "--ics_joined_every=20": "ics_joined",
         "--activations_every=20": "activations",
     }
     done = run_app("train_dln", *arguments, *probes, f"--workdir={tmp_path}/probed")

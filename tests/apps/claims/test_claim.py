@@ -7,9 +7,11 @@ from apps.claims.claim import (
     NOT_BORNE_OUT,
     UNDECIDED,
     Claim,
+    Judgement,
     Rule,
     judge,
 )
+from apps.settings import VGG, VGG_FAST
 from apps.training.runs import read_runs
 from tests.apps.run_directories import write_run
 
@@ -44,7 +46,9 @@ def _claim(norms=("none", "bn"), **more):
     def measure(runs):
         return sum(run.record("metrics")["loss"][-1] for run in runs.values())
 
-    return Claim("c", "p", "t", "paper", "vgg", norms, "s", Rule(1, 0), measure, **more)
+    words = dict.fromkeys(("place", "text", "paper", "statistic", "unit"), "")
+    more = {"setting": VGG, "measure": measure, **more}
+    return Claim("c", norms=norms, rule=Rule(1, 0), **words, **more)
 
 
 def test_a_claim_is_judged_on_the_seeds_that_all_norms_have(tmp_path):
@@ -62,6 +66,51 @@ def test_what_is_lacking_is_named(tmp_path):
     runs = read_runs(tmp_path)
     assert judge(_claim(("none", "l1")), runs).lacking == "runs of vgg: l1"
     assert judge(_claim(), runs).lacking == "a seed that all of these norms have"
-    at_another_rate = judge(_claim(flags={"learning_rate": 0.5}), runs)
+    at_another_rate = judge(_claim(setting=VGG_FAST), runs)
     assert at_another_rate.lacking == "runs of vgg: none, bn"
     assert at_another_rate.verdict == UNDECIDED
+
+
+def test_other_settings_are_reported_and_decide_nothing(tmp_path):
+    for rate, loss in ((0.1, 0.0), (0.5, 2.0)):
+        rows = {"metrics": lambda _, row, loss=loss: {**row, "loss": loss}}
+        write_run(tmp_path, norm="bn", learning_rate=rate, rows=rows)
+    elsewhere = (VGG_FAST, VGG.having("deep", depth="16"))
+    found = judge(_claim(("bn",), elsewhere=elsewhere), read_runs(tmp_path))
+    assert (found.verdict, found.values) == (NOT_BORNE_OUT, {0: 0.0})
+    (other,) = found.elsewhere
+    assert (other.setting, other.verdict) == (VGG_FAST, BORNE_OUT)
+    assert other.values == {0: 2.0}
+
+
+def test_a_sweep_needs_every_learning_rate(tmp_path):
+    for seed, rates in {0: (0.1, 0.5), 1: (0.5,)}.items():
+        for rate in rates:
+            write_run(tmp_path, norm="bn", seed=seed, learning_rate=rate)
+    received = []
+
+    def measure(runs):
+        received.append({rate: run.learning_rate for rate, run in runs["bn"].items()})
+        return 1.0
+
+    claim = _claim(("bn",), measure=measure, learning_rates=(0.1, 0.5))
+    assert judge(claim, read_runs(tmp_path)).values == {0: 1.0}
+    assert received == [{0.1: 0.1, 0.5: 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([1.0, 2.0], ""),
+        ([1.0, -1.0], "seeds disagree"),
+        ([1.0, 0.5], "fall short"),
+        ([0.5, -1.0], "smaller than the paper's words"),
+        ([1.0, math.nan], "tells nothing"),
+    ],
+)
+def test_an_undecided_claim_says_why(values, words):
+    claim = _claim(undefined="The record tells nothing.")
+    judgement = Judgement(claim, VGG, dict(enumerate(values)), "")
+    assert bool(words) == (judgement.verdict == UNDECIDED)
+    because = judgement.undecided_because
+    assert words in because if words else because == ""

@@ -14,7 +14,7 @@ def test_a_row_summarizes_a_run(tmp_path):
     row = grid_row(write_run(tmp_path, rows={"metrics": accuracies}), FLAGS)
     assert tuple(row) == COLUMNS
     assert (row["status"], row["accuracy"], row["loss"]) == ("finished", 1.0, 1.0)
-    assert (row["beta"], row["message"]) == (3.0, "")
+    assert (row["beta"], row["message"]) == (2.0, "")
 
 
 def test_unfinished_runs_are_distinguished(tmp_path):
@@ -41,4 +41,4 @@ def test_unknown_values_are_empty_cells_of_the_csv(tmp_path):
     with open(tmp_path / "grid.csv") as file:
         read = list(csv.DictReader(file))
     assert [row["status"] for row in read] == ["finished", "failed"]
-    assert read[0]["beta"] == "3.0" and read[1]["beta"] == ""
+    assert read[0]["beta"] == "2.0" and read[1]["beta"] == ""

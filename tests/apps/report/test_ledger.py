@@ -4,13 +4,14 @@ import pytest
 
 from apps.claims import Claim, Judgement, Rule
 from apps.report import ledger
+from apps.settings import DLN
 
 
-def _judgement(values, verdict="borne out", lacking=""):
+def _judgement(values, lacking=""):
     claim = Claim(
-        "c", "place", "text", "paper", "dln", (), "statistic", Rule(1, 0), max
+        *("c", "place", "text", "paper", DLN, (), "statistic", "x", Rule(1, 0), max)
     )
-    return Judgement(claim, values, verdict, lacking)
+    return Judgement(claim, DLN, values, lacking)
 
 
 @pytest.mark.parametrize(
@@ -32,15 +33,14 @@ def test_numbers_have_three_digits(value, text):
 
 
 def test_the_spread_over_seeds_is_given():
-    assert ledger.value_text(_judgement({0: 2.0})) == "2 (one seed)"
+    assert ledger.value_text(_judgement({0: 2.0})) == "2 x (one seed)"
     three = _judgement({0: 2.0, 1: 5.0, 2: 3.0})
-    assert ledger.value_text(three) == "3 (2 to 5, 3 seeds)"
+    assert ledger.value_text(three) == "3 x (2 to 5, 3 seeds)"
     assert ledger.value_text(_judgement({})) == "not measured"
 
 
 def test_verdicts_are_counted():
-    verdicts = ("borne out", "undecided", "borne out", "not borne out")
-    judgements = [_judgement({0: 1.0}, verdict) for verdict in verdicts]
+    judgements = [_judgement({0: value}) for value in (1.0, 0.5, 2.0, -1.0)]
     counts = {"borne out": 2, "not borne out": 1, "undecided": 1}
     assert ledger.counts(judgements) == counts
 
@@ -49,7 +49,7 @@ def test_the_table_has_a_line_per_judgement_and_names_what_is_lacking():
     text = ledger.text_table(
         [
             _judgement({0: 1.0}),
-            _judgement({}, "undecided", lacking="runs of vgg: l1"),
+            _judgement({}, lacking="runs of vgg: l1"),
         ]
     )
     header, first, second = text.splitlines()
