@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from keras.src.backend import compute_output_spec
+from keras.src.losses.loss import scale_loss_for_distribution
 
 
 def step(model: keras.Model) -> int:
@@ -100,6 +101,37 @@ def call_in_training_mode(model: keras.Model, x: Any) -> Any:
 def compute_loss(model: keras.Model, x, y, y_pred, sample_weight) -> Any:
     """Returns the loss as `Model.train_step` computes it, a scalar tensor."""
     return model._compute_loss(x, y, y_pred, sample_weight, training=True)
+
+
+# The methods that decide, on some backend, which loss training minimizes.
+_TRAINING = (
+    "train_step",
+    "compute_loss_and_updates",
+    "make_train_function",
+)
+
+
+def custom_training(model: keras.Model) -> str | None:
+    """Returns the name of a method that trains in another way than Keras does, or None.
+
+    Wherever it was replaced: in a subclass, on the instance or in Keras' own class.
+    """
+    for name in _TRAINING:
+        method = vars(model).get(name, getattr(type(model), name, None))
+        if method is not None and not _is_of_keras(method):
+            return name
+    return None
+
+
+def _is_of_keras(function):
+    # Where the code is; a wrapper may bear the name of another module.
+    module = getattr(function, "__globals__", {}).get("__name__", "")
+    return module.split(".")[0] == "keras"
+
+
+def scale_loss_for_replicas(loss: Any) -> Any:
+    """Returns a mean over the batch as Keras sums it over the replicas of `tf`."""
+    return scale_loss_for_distribution(loss)
 
 
 def build_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> None:

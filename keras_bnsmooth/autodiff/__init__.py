@@ -15,6 +15,14 @@ from typing import Any
 
 import keras
 
+from keras_bnsmooth.autodiff.objective import (
+    Loss,
+    check_loss,
+    check_trains_compiled_loss,
+    has_given_loss,
+    loss_reference,
+    objective,
+)
 from keras_bnsmooth.autodiff.training_loss import stateless
 from keras_bnsmooth.backend import BACKENDS
 
@@ -27,9 +35,15 @@ if keras.backend.backend() not in BACKENDS:
 _backend: Any = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 __all__ = [
+    "Loss",
+    "check_loss",
+    "check_trains_compiled_loss",
     "compiled",
+    "has_given_loss",
     "hessian_vector_product",
     "linearize",
+    "loss_reference",
+    "objective",
     "optimization_barrier",
     "prefers_small_graphs",
     "run_on_replicas",

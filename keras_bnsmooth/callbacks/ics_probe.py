@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe, check_update
 from keras_bnsmooth.probes.arguments import as_weights, check_model
 from keras_bnsmooth.probes.determinism import check_internal_covariate_shift
@@ -30,6 +31,9 @@ class ICSProbe(UpdateProbe):
             actually makes at step t, with its own batch and momentum, see
             `kb.UpdateProbe`; it requires `steps_per_execution=1`.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
+        loss: What to measure instead of the compiled loss, for a model that has its own
+            `train_step`: a function `(model, x, y, sample_weight) -> scalar` in
+            `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
 
@@ -52,6 +56,8 @@ class ICSProbe(UpdateProbe):
     ```
     """
 
+    needs_loss = True
+
     def __init__(
         self,
         data: Any,
@@ -60,6 +66,7 @@ class ICSProbe(UpdateProbe):
         log_dir: PathLike | None = None,
         update: str = "gradient_descent",
         class_weight: Mapping[int, float] | None = None,
+        loss: Loss | None = None,
         name: str = "ics",
         dry_run: bool = True,
     ):
@@ -69,6 +76,7 @@ class ICSProbe(UpdateProbe):
             log_dir=log_dir,
             name=name,
             class_weight=class_weight,
+            loss=loss,
             dry_run=dry_run,
         )
         self.needs_update = check_update(update)

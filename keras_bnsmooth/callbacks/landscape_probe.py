@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.probes.arguments import check_model
 from keras_bnsmooth.probes.determinism import check_landscape
@@ -44,6 +45,9 @@ class LandscapeProbe(ProbeCallback):
             `kb.probes.landscape`. Every measurement draws a new random direction.
         seed: Integer that determines random directions.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
+        loss: What to measure instead of the compiled loss, for a model that has its own
+            `train_step`: a function `(model, x, y, sample_weight) -> scalar` in
+            `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
 
@@ -67,6 +71,8 @@ class LandscapeProbe(ProbeCallback):
     ```
     """
 
+    needs_loss = True
+
     def __init__(
         self,
         data: Any,
@@ -78,6 +84,7 @@ class LandscapeProbe(ProbeCallback):
         direction: str = "gradient",
         seed: int = 0,
         class_weight: Mapping[int, float] | None = None,
+        loss: Loss | None = None,
         name: str = "landscape",
         dry_run: bool = True,
     ):
@@ -87,6 +94,7 @@ class LandscapeProbe(ProbeCallback):
             log_dir=log_dir,
             name=name,
             class_weight=class_weight,
+            loss=loss,
             dry_run=dry_run,
         )
         if step_sizes is not None and multiples is not None:

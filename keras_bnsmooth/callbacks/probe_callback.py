@@ -1,5 +1,6 @@
 """Base class of the probe callbacks: when to measure, on which data, and the record."""
 
+import contextlib
 import math
 import numbers
 import re
@@ -9,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_bnsmooth import keras_model
+from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
@@ -47,12 +48,19 @@ class ProbeCallback(keras.callbacks.Callback):
             in `log_dir/NAME/`. Several probes may share a directory.
         name: Name of the record.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
+        loss: What the functions of `kb.probes` measure instead of the compiled loss,
+            for a model that has its own `train_step`: a function
+            `(model, x, y, sample_weight) -> scalar` in `keras.ops`, see
+            `kb.probes.landscape`.
         dry_run: Whether to run the trial measurement, which costs about as much as one
             measurement.
 
     Attributes:
         needs_data: Whether the subclass measures on data; True unless it says
             otherwise.
+        needs_loss: Whether the subclass measures the training loss; False unless it
+            says otherwise. A model that has its own `train_step` is then refused
+            before training unless `loss` is given.
 
     Raises:
         ValueError: An argument is not as described. When training starts: the model
@@ -81,6 +89,7 @@ class ProbeCallback(keras.callbacks.Callback):
     """
 
     needs_data = True
+    needs_loss = False
 
     def __init__(
         self,
@@ -90,6 +99,7 @@ class ProbeCallback(keras.callbacks.Callback):
         log_dir: PathLike | None = None,
         name: str = "probe",
         class_weight: Mapping[int, float] | None = None,
+        loss: autodiff.Loss | None = None,
         dry_run: bool = True,
     ):
         super().__init__()
@@ -97,6 +107,7 @@ class ProbeCallback(keras.callbacks.Callback):
         self._schedule = schedule(every)
         self._log_dir = log_dir
         self._name = name
+        self._loss = autodiff.check_loss(loss)
         self._dry_run = dry_run
         self._record: ProbeRecord | None = None
         self._rows: list[dict[str, Any]] = []
@@ -165,10 +176,14 @@ class ProbeCallback(keras.callbacks.Callback):
                 f"{self.model.name} has no optimizer; {type(self).__name__} counts "
                 "the optimizer's steps. Call model.compile(optimizer=...) first."
             )
+        if self.needs_loss:
+            with self.objective():
+                autodiff.check_trains_compiled_loss(self.model)
         token = keras_model.compile_token(self.model)
         if self._dry_run and (token is None or token != self._checked):
             try:
-                self.check(self._tensors(self._source.peek(self.step())))
+                with self.objective():
+                    self.check(self._tensors(self._source.peek(self.step())))
             except Exception as error:
                 raise ValueError(
                     f"{type(self).__name__} cannot measure {self.model.name} on its "
@@ -195,7 +210,8 @@ class ProbeCallback(keras.callbacks.Callback):
         due = self.next_due(self._last_step + 1)
         if due is not None and due <= step and step != self._last_step:
             try:
-                self.probe(step)
+                with self.objective():
+                    self.probe(step)
             except Exception as error:
                 error.add_note(f"{type(self).__name__} was measuring step {step}.")
                 raise
@@ -212,6 +228,10 @@ class ProbeCallback(keras.callbacks.Callback):
     def probe(self, step: int) -> None:
         """Measures and writes a row."""
         self.write({"step": step, **self.measure(step, self.take(step))})
+
+    def objective(self) -> contextlib.AbstractContextManager:
+        """Returns the context in which the model's loss is the argument `loss`."""
+        return autodiff.objective(self.model, self._loss)
 
     def next_due(self, step: int) -> int | None:
         """Returns the first step at or after `step` at which to measure, or None."""

@@ -163,9 +163,10 @@ class UpdateProbe(ProbeCallback):
                 f"each; {self.model.name} made {after.step - before.step} in one."
             )
         try:
-            row = self.measure_update(
-                step, batch, before.weights, after.weights, before.learning_rate
-            )
+            with self.objective():
+                row = self.measure_update(
+                    step, batch, before.weights, after.weights, before.learning_rate
+                )
         except Exception as error:
             error.add_note(f"{type(self).__name__} was measuring step {step}.")
             raise

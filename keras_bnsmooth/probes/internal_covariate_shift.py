@@ -49,6 +49,7 @@ def internal_covariate_shift(
     sample_weight: Any = None,
     weights: Sequence | None = None,
     next_weights: Sequence | None = None,
+    loss: autodiff.Loss | None = None,
 ) -> InternalCovariateShift:
     """Measures the internal covariate shift of every layer that has weights.
 
@@ -78,6 +79,8 @@ def internal_covariate_shift(
             to the current weights.
         next_weights: W(t+1), one array per trainable variable; defaults to
             W(t) - lr g.
+        loss: What to measure instead of the compiled loss, a function
+            `(model, x, y, sample_weight) -> scalar`, see `landscape`.
 
     Returns:
         An `InternalCovariateShift`.
@@ -95,21 +98,23 @@ def internal_covariate_shift(
         print(f"{name:20} {l2:10.3g} {cosine:6.3f}")
     ```
     """
-    check_model(model)
-    if (learning_rate is None) == (next_weights is None):
-        raise ValueError("Pass either learning_rate or next_weights, and not both.")
-    if learning_rate is not None and not (
-        np.isfinite(learning_rate) and learning_rate > 0
-    ):
-        raise ValueError(
-            f"learning_rate must be positive and finite; received {learning_rate}."
-        )
-    batch = to_tensors(model, x, y, sample_weight)
-    if weights is not None:
-        weights = as_weights(model, weights)
-    if next_weights is not None:
-        next_weights = as_weights(model, next_weights, "next_weights")
-    return measure_covariate_shift(model, batch, learning_rate, weights, next_weights)
+    with autodiff.objective(model, loss):
+        check_model(model)
+        if (learning_rate is None) == (next_weights is None):
+            raise ValueError("Pass either learning_rate or next_weights, and not both.")
+        if learning_rate is not None and not (
+            np.isfinite(learning_rate) and learning_rate > 0
+        ):
+            raise ValueError(
+                f"learning_rate must be positive and finite; received {learning_rate}."
+            )
+        batch = to_tensors(model, x, y, sample_weight)
+        if weights is not None:
+            weights = as_weights(model, weights)
+        if next_weights is not None:
+            next_weights = as_weights(model, next_weights, "next_weights")
+        step = (learning_rate, weights, next_weights)
+        return measure_covariate_shift(model, batch, *step)
 
 
 def measure_covariate_shift(
