@@ -14,19 +14,76 @@ from keras.src.backend import compute_output_spec
 from keras.src.losses.loss import scale_loss_for_distribution
 
 
+def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns the optimizers that may update a model.
+
+    That is the compiled one, and for a model that has its own training step also those
+    that are attributes of the model, in lists and dicts too.
+    """
+    found = [getattr(model, "optimizer", None)]
+    if custom_training(model) is not None:
+        for value in vars(model).values():
+            if isinstance(value, (list, tuple)):
+                found += value
+            else:
+                found += value.values() if isinstance(value, dict) else [value]
+    found = [value for value in found if isinstance(value, keras.optimizers.Optimizer)]
+    return list({id(optimizer): optimizer for optimizer in found}.values())
+
+
 def step(model: keras.Model) -> int:
-    """Returns the number of weight updates that the optimizer has made."""
-    return int(_to_numpy(model.optimizer.iterations))
+    """Returns the number of weight updates so far.
+
+    Where several optimizers update the model, it is that of the one which made most.
+    """
+    return max(int(_to_numpy(o.iterations)) for o in optimizers(model))
 
 
 def learning_rate(model: keras.Model) -> float:
-    """Returns the optimizer's current learning rate."""
-    return float(_to_numpy(model.optimizer.learning_rate))
+    """Returns the optimizer's current learning rate, NaN if there is no single one."""
+    of_single = _single_optimizer(model)
+    return np.nan if of_single is None else float(_to_numpy(of_single.learning_rate))
 
 
-def inner_optimizer(model: keras.Model) -> keras.optimizers.Optimizer:
-    """Returns the optimizer without the loss scaling that mixed float16 adds."""
-    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+def has_learning_rate(model: keras.Model) -> bool:
+    """Returns whether the model has a single learning rate, which may be NaN."""
+    return _single_optimizer(model) is not None
+
+
+def check_learning_rate(model: keras.Model, remedy: str) -> None:
+    """Raises a ValueError if the model has no single learning rate.
+
+    Args:
+        model: The model.
+        remedy: What to do instead, the end of the message.
+    """
+    if not has_learning_rate(model):
+        names = ", ".join(optimizer.name for optimizer in inner_optimizers(model))
+        raise ValueError(
+            f"{model.name} has several optimizers ({names}) and so no single learning "
+            f"rate; {remedy}."
+        )
+
+
+def _single_optimizer(model):
+    found = _unscaled(optimizers(model))
+    # A `MultiOptimizer` has a list of others instead of a learning rate.
+    single = len(found) == 1 and not hasattr(found[0], "optimizers")
+    return found[0] if single else None
+
+
+def inner_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns the optimizers inside wrappers: loss scaling and `MultiOptimizer`.
+
+    A `MultiOptimizer` may know its own only once it is built; until then it counts.
+    """
+    unscaled = _unscaled(optimizers(model))
+    return [part for o in unscaled for part in getattr(o, "optimizers", None) or [o]]
+
+
+def _unscaled(optimizers):
+    """Returns the optimizers without the loss scaling that mixed float16 adds."""
+    return [getattr(o, "inner_optimizer", o) for o in optimizers]
 
 
 class Snapshot(NamedTuple):
@@ -34,7 +91,7 @@ class Snapshot(NamedTuple):
 
     Attributes:
         step: Number of weight updates so far.
-        learning_rate: The optimizer's current learning rate.
+        learning_rate: As the function of that name returns it.
         weights: Copies of `model.trainable_variables` as arrays.
     """
 

@@ -7,6 +7,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.objective import has_given_loss
 from keras_bnsmooth.autodiff.training_loss import (
     calls_of,
     loss_scale,
@@ -19,8 +20,9 @@ from keras_bnsmooth.autodiff.training_loss import (
 
 def value(model, weights, state, x, y, sample_weight=None):
     """Returns the training loss."""
-    with torch.no_grad():
-        return training_loss(model, weights, state, x, y, sample_weight)
+    # A given loss may differentiate itself, as adversarial training does.
+    with torch.set_grad_enabled(has_given_loss(model)):
+        return training_loss(model, weights, state, x, y, sample_weight).detach()
 
 
 def value_and_grad(

@@ -80,6 +80,8 @@ class ICSProbe(UpdateProbe):
             dry_run=dry_run,
         )
         self.needs_update = check_update(update)
+        if not self.needs_update:
+            self.without_learning_rate = "pass update='training'"
 
     def check(self, batch):
         """Runs a trial measurement, see `ProbeCallback`."""

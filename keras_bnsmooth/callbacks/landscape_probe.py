@@ -38,7 +38,8 @@ class LandscapeProbe(ProbeCallback):
             such as `LogSpaced()`.
         log_dir: Directory for `landscape.jsonl` and TensorBoard events, or None.
         step_sizes: Step sizes s along the direction, K positive numbers. Defaults to
-            `multiples` of the optimizer's learning rate at each measurement.
+            `multiples` of the optimizer's learning rate at each measurement; required
+            if there is no single learning rate, as with a `MultiOptimizer`.
         multiples: Step sizes in multiples of the learning rate, K positive numbers.
             Defaults to 8 from 1/2 to 4, log-spaced. Pass either this or `step_sizes`.
         direction: `"gradient"`, `"random"` or `"filter_normalized_random"`, see
@@ -102,6 +103,8 @@ class LandscapeProbe(ProbeCallback):
                 "Pass either step_sizes or multiples of the learning rate, not both."
             )
         self._step_sizes = None if step_sizes is None else check_step_sizes(step_sizes)
+        if step_sizes is None:
+            self.without_learning_rate = "pass step_sizes="
         self._multiples = check_step_sizes(
             _MULTIPLES if multiples is None else multiples, "multiples"
         )

@@ -4,6 +4,7 @@ import contextlib
 import math
 import numbers
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,9 +30,11 @@ class ProbeCallback(keras.callbacks.Callback):
 
     Steps are weight updates, counted from 0 by `optimizer.iterations`, so the count
     continues across epochs, calls to `fit` and restarts. A probe at step t runs before
-    update t. With `steps_per_execution > 1`, Keras invokes callbacks only every few
-    updates. The probe then runs at the first opportunity at or after the scheduled step
-    and records the step at which it actually ran.
+    update t. With `steps_per_execution > 1`, or a `train_step` that makes several
+    updates, Keras invokes callbacks only every few updates. The probe then runs at the
+    first opportunity at or after the scheduled step and records the step at which it
+    actually ran. A model that has its own `train_step` may have other optimizers than
+    the compiled one, as attributes; the one that makes most updates counts.
 
     A trial measurement runs before training starts, so that incompatibilities surface
     immediately; it is skipped if the same model, compiled the same way, has passed it.
@@ -61,6 +64,9 @@ class ProbeCallback(keras.callbacks.Callback):
         needs_loss: Whether the subclass measures the training loss; False unless it
             says otherwise. A model that has its own `train_step` is then refused
             before training unless `loss` is given.
+        without_learning_rate: What to do where there is no single learning rate, if the
+            subclass cannot do without, else None. Such a model is then refused before
+            training, in a line that ends with these words.
 
     Raises:
         ValueError: An argument is not as described. When training starts: the model
@@ -90,6 +96,7 @@ class ProbeCallback(keras.callbacks.Callback):
 
     needs_data = True
     needs_loss = False
+    without_learning_rate: str | None = None
 
     def __init__(
         self,
@@ -112,6 +119,7 @@ class ProbeCallback(keras.callbacks.Callback):
         self._record: ProbeRecord | None = None
         self._rows: list[dict[str, Any]] = []
         self._last_step = -1
+        self._warned = False
         self._next_batch: float = 0
         self._training_starts = False
         self._probed_model: keras.Model | None = None
@@ -171,11 +179,13 @@ class ProbeCallback(keras.callbacks.Callback):
                 "Create one probe per model."
             )
         self._probed_model = self.model
-        if getattr(self.model, "optimizer", None) is None:
+        if not keras_model.optimizers(self.model):
             raise ValueError(
                 f"{self.model.name} has no optimizer; {type(self).__name__} counts "
                 "the optimizer's steps. Call model.compile(optimizer=...) first."
             )
+        if self.without_learning_rate is not None:
+            keras_model.check_learning_rate(self.model, self.without_learning_rate)
         if self.needs_loss:
             with self.objective():
                 autodiff.check_trains_compiled_loss(self.model)
@@ -217,10 +227,16 @@ class ProbeCallback(keras.callbacks.Callback):
                 raise
             self._last_step = step
             due = self.next_due(step + 1)
-        self._next_batch = math.inf if due is None else batch + max(1, due - step)
+        if due is None:
+            self._next_batch = math.inf
+        elif keras_model.custom_training(self.model) is None:
+            self._next_batch = batch + max(1, due - step)
+        else:  # may make any number of updates per batch
+            self._next_batch = batch + 1
 
     def on_train_end(self, logs=None):
         """Closes the record."""
+        self._warn_of_uncounted_updates()
         if self._record is not None:
             self._record.close()
             self._record = None
@@ -246,14 +262,41 @@ class ProbeCallback(keras.callbacks.Callback):
         return keras_model.step(self.model)
 
     def learning_rate(self) -> float:
-        """Returns the optimizer's current learning rate."""
+        """Returns the optimizer's current learning rate, NaN if there is no single one.
+
+        A `MultiOptimizer` has none, nor has a model with several optimizers.
+        """
         return keras_model.learning_rate(self.model)
 
     def write(self, row: dict[str, Any]) -> None:
         """Adds a row, which includes its step, to the history and the record."""
+        self._warn_of_nan(row)
         self._rows.append(row)
         if self._record is not None:
             self._record.append(row, self.scalars(row), self.histograms(row))
+
+    def _warn_of_uncounted_updates(self):
+        """Says that steps were not counted, if several batches made none."""
+        several = 1 < self._next_batch < math.inf
+        custom = keras_model.custom_training(self.model)
+        if several and custom is not None and self.step() == 0:
+            warnings.warn(
+                f"{type(self).__name__} measured at step 0 alone: no optimizer of "
+                f"{self.model.name} counted an update. Assign the one that its "
+                f"{custom} calls to an attribute of the model.",
+                stacklevel=3,
+            )
+
+    def _warn_of_nan(self, row):
+        """Says once that the learning rate is not a number."""
+        is_nan = np.isnan(row.get("learning_rate", 0.0))
+        if is_nan and not self._warned and keras_model.has_learning_rate(self.model):
+            self._warned = True
+            warnings.warn(
+                f"The learning rate of {self.model.name} is NaN at step "
+                f"{row['step']}; so is what {type(self).__name__} derives from it.",
+                stacklevel=2,
+            )
 
     def _open(self, step):
         if self._log_dir is not None:
@@ -265,7 +308,10 @@ class ProbeCallback(keras.callbacks.Callback):
             self._rows = rows_up_to(step, self._rows)
         recorded = self._rows[-1]["step"] if self._rows else -1
         # Steps since the previous opportunity to measure are done only if recorded.
-        self._last_step = max(step - self.model.steps_per_execution, recorded)
+        if self._rows and keras_model.custom_training(self.model) is not None:
+            self._last_step = recorded  # updates per batch are not known
+        else:
+            self._last_step = max(step - self.model.steps_per_execution, recorded)
 
     def _tensors(self, batch):
         check_built(self.model)

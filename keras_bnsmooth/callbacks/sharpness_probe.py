@@ -94,6 +94,8 @@ class SharpnessProbe(UpdateProbe):
             dry_run=dry_run,
         )
         self.needs_update = check_update(update)
+        if self.needs_update:
+            self.without_learning_rate = "pass update='gradient_descent'"
         check_lanczos(iterations, tolerance)
         self._iterations = iterations
         self._tolerance = tolerance

@@ -12,10 +12,11 @@ from keras_bnsmooth import autodiff, keras_model
 def check_built(model: keras.Model) -> None:
     """Raises a ValueError unless the model has its weights.
 
-    A model that is trained by a loss given for it need not have outputs: it is built if
-    the layers in it are.
+    A model that trains in its own way need not have outputs, and is then never built;
+    the layers in it must be.
     """
-    parts = model.layers if autodiff.has_given_loss(model) else []
+    whole = keras_model.custom_training(model) is None
+    parts = [] if whole else model.layers
     if not model.built and not (parts and all(layer.built for layer in parts)):
         raise ValueError(
             f"{model.name} is not built; call it on a batch or build it with an input "

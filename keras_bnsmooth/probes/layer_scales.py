@@ -158,13 +158,16 @@ def _recovered(model, layers, next_weights, move, learning_rate):
     free = [v.constraint is None for v in model.trainable_variables]
     known = rounding <= _TOLERANCE * move
     known &= [all(free[i] for i in layer.positions) for layer in layers]
-    known &= _is_plain_sgd(keras_model.inner_optimizer(model))
+    known &= _is_plain_sgd(keras_model.inner_optimizers(model))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(known, move / learning_rate, np.nan)
 
 
-def _is_plain_sgd(optimizer):
-    """Whether the optimizer moves the weights by -lr g, with g of a single batch."""
+def _is_plain_sgd(optimizers):
+    """Whether a single optimizer moves the weights by -lr g, with g of one batch."""
+    if len(optimizers) != 1:
+        return False
+    (optimizer,) = optimizers
     return (
         # Not a subclass; Keras has one of its own on torch.
         type(optimizer) is type(keras.optimizers.SGD())
