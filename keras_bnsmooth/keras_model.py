@@ -216,6 +216,48 @@ def compile_token(model: keras.Model) -> Any:
     return None if config is None else weakref.ref(config)
 
 
+def traces_training_step(model: keras.Model) -> bool:
+    """Returns whether training traces its step once, and then ignores the model."""
+    if model.run_eagerly:
+        return False
+    backend = keras.backend.backend()
+    return backend == "tensorflow" or (backend == "jax" and bool(model.jit_compile))
+
+
+def train_function(model: keras.Model) -> Callable:
+    """Returns the function that makes the steps of `fit`, made anew by `compile`."""
+    model.make_train_function()
+    return model.train_function
+
+
+def layers_frozen_since_compile(model: keras.Model) -> list[str]:
+    """Returns the names of layers that were frozen or unfrozen since `compile`."""
+    state = getattr(model, "_compiled_trainable_state", {})  # new in Keras 3.14
+    return [
+        layer.name
+        for layer in flat_layers(model)
+        if layer.trainable != state.get(layer, layer.trainable)
+    ]
+
+
+def options_of_layers(model: keras.Model) -> dict[str, Any]:
+    """Returns what a trace of the model depends on, by the names of its parts.
+
+    That is the configuration of Keras' own layers, whether any layer is trainable, and
+    the regularizer and constraint of each variable.
+    """
+    options: dict[str, Any] = {
+        v.path: (v.regularizer, v.constraint) for v in model.trainable_variables
+    }
+    for layer in flat_layers(model):
+        own = type(layer).__module__.startswith("keras.")
+        own &= not sublayers(layer)  # whose options are looked at one by one
+        # As text, since arrays do not compare.
+        configuration = repr(layer.get_config()) if own else None
+        options[layer.path] = (layer.trainable, configuration)
+    return options
+
+
 def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the model itself and all layers in it, at any depth."""
     return list(model._flatten_layers())

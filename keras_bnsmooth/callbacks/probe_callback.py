@@ -14,6 +14,7 @@ import numpy as np
 from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
+from keras_bnsmooth.callbacks.traced_step import check_traced_step
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
 from keras_bnsmooth.records.columns import to_columns
 from keras_bnsmooth.records.dashboard import Dashboard
@@ -184,6 +185,7 @@ class ProbeCallback(keras.callbacks.Callback):
                 f"{self.model.name} has no optimizer; {type(self).__name__} counts "
                 "the optimizer's steps. Call model.compile(optimizer=...) first."
             )
+        check_traced_step(self.model)
         if self.without_learning_rate is not None:
             keras_model.check_learning_rate(self.model, self.without_learning_rate)
         if self.needs_loss:
