@@ -5,6 +5,7 @@ import math
 import numbers
 import re
 import warnings
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,15 @@ from keras_bnsmooth.probes.arguments import check_built, to_tensors
 from keras_bnsmooth.records.columns import to_columns
 from keras_bnsmooth.records.dashboard import Dashboard
 from keras_bnsmooth.records.json_lines import PathLike
-from keras_bnsmooth.records.probe_record import ProbeRecord, rows_up_to
+from keras_bnsmooth.records.probe_record import (
+    ProbeRecord,
+    check_log_dir,
+    check_name,
+    rows_up_to,
+)
+
+# path of a record -> the probe that writes it.
+_writers: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
 class ProbeCallback(keras.callbacks.Callback):
@@ -50,7 +59,8 @@ class ProbeCallback(keras.callbacks.Callback):
         log_dir: Directory for the record, or None to keep only `history`. The probe
             writes `log_dir/NAME.jsonl`, one row per measurement, and TensorBoard events
             in `log_dir/NAME/`. Several probes may share a directory.
-        name: Name of the record.
+        name: Name of the record, a file name. Several probes that share a directory
+            need different ones.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
         loss: What the functions of `kb.probes` measure instead of the compiled loss,
             for a model that has its own `train_step`: a function
@@ -114,7 +124,7 @@ class ProbeCallback(keras.callbacks.Callback):
         self._source = batch_source(data, class_weight, optional=not self.needs_data)
         self._schedule = schedule(every)
         self._log_dir = log_dir
-        self._name = name
+        self._name = check_name(name)
         self._loss = autodiff.check_loss(loss)
         self._dry_run = dry_run
         self._record: ProbeRecord | None = None
@@ -185,6 +195,8 @@ class ProbeCallback(keras.callbacks.Callback):
                 f"{self.model.name} has no optimizer; {type(self).__name__} counts "
                 "the optimizer's steps. Call model.compile(optimizer=...) first."
             )
+        if self._log_dir is not None:
+            self._claim_record()
         check_traced_step(self.model)
         if self.without_learning_rate is not None:
             keras_model.check_learning_rate(self.model, self.without_learning_rate)
@@ -239,6 +251,8 @@ class ProbeCallback(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Closes the record."""
         self._warn_of_uncounted_updates()
+        for path in [path for path, probe in _writers.items() if probe is self]:
+            del _writers[path]
         if self._record is not None:
             self._record.close()
             self._record = None
@@ -276,6 +290,23 @@ class ProbeCallback(keras.callbacks.Callback):
         self._rows.append(row)
         if self._record is not None:
             self._record.append(row, self.scalars(row), self.histograms(row))
+
+    def _claim_record(self):
+        """Raises a ValueError if another probe of this training writes the record."""
+        path = check_log_dir(self._log_dir) / self._name
+        other = _writers.get(path)
+        # All callbacks of a call of `fit` share one `params`. A probe of an earlier
+        # training, which may have been interrupted, writes no longer.
+        if (
+            other not in (None, self)
+            and other.model is self.model
+            and other.params is self.params
+        ):
+            raise ValueError(
+                f"two probes write {path}.jsonl, a {type(other).__name__} and a "
+                f"{type(self).__name__}; give each its own name= or log_dir=."
+            )
+        _writers[path] = self
 
     def _warn_of_uncounted_updates(self):
         """Says that steps were not counted, if several batches made none."""
