@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.untracked_state import preserve_untracked_state
 
 Loss = Callable[[keras.Model, Any, Any, Any], Any]
 
@@ -18,7 +19,9 @@ _given: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 @contextlib.contextmanager
 def objective(model: keras.Model, loss: Loss | None) -> Iterator[None]:
-    """Context in which every measurement of a model is of the given loss.
+    """Context of measurements of a model, of the given loss.
+
+    What layers keep outside of the model's variables is restored on exit.
 
     Args:
         model: The model.
@@ -28,15 +31,16 @@ def objective(model: keras.Model, loss: Loss | None) -> Iterator[None]:
     Raises:
         ValueError: `loss` is not a function.
     """
-    if loss is None:
-        yield
-        return
+    check_loss(loss)
     outer = _given.get(model)
-    _given[model] = check_loss(loss)
+    if loss is not None:
+        _given[model] = loss
     try:
-        yield
+        with preserve_untracked_state(model):
+            yield
     finally:
-        del _given[model]
+        if loss is not None:
+            del _given[model]
         if outer is not None:
             _given[model] = outer
 

@@ -17,6 +17,7 @@ from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
 from keras_bnsmooth.callbacks.traced_step import check_traced_step
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
+from keras_bnsmooth.probes.own_gradient import check_own_gradient
 from keras_bnsmooth.records.columns import to_columns
 from keras_bnsmooth.records.dashboard import Dashboard
 from keras_bnsmooth.records.json_lines import PathLike
@@ -48,6 +49,8 @@ class ProbeCallback(keras.callbacks.Callback):
 
     A trial measurement runs before training starts, so that incompatibilities surface
     immediately; it is skipped if the same model, compiled the same way, has passed it.
+    With it, the loss and gradient that probes see are compared with those of the
+    model's own variables, taken as training takes them.
 
     Args:
         data: What to measure on: one batch (x, y) or (x, y, sample_weight); a
@@ -207,7 +210,10 @@ class ProbeCallback(keras.callbacks.Callback):
         if self._dry_run and (token is None or token != self._checked):
             try:
                 with self.objective():
-                    self.check(self._tensors(self._source.peek(self.step())))
+                    batch = self._tensors(self._source.peek(self.step()))
+                    self.check(batch)
+                    if self.needs_loss:
+                        check_own_gradient(self.model, batch)
             except Exception as error:
                 raise ValueError(
                     f"{type(self).__name__} cannot measure {self.model.name} on its "
