@@ -62,6 +62,8 @@ def _differentiate(model, weights, state, x, y, sample_weight, scale):
 
 def own_value_and_grad(model, x, y, sample_weight):
     """Returns loss and gradient as `JAXTrainer.train_step` takes them."""
+    if keras.distribution.distribution() is not None:
+        return None
     scale = loss_scale(model)
     optimizer = [v.value for v in _optimizer_variables(model)]
     kinds = model.trainable_variables, model.non_trainable_variables
