@@ -11,21 +11,79 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from keras.src.backend import compute_output_spec
+from keras.src.losses.loss import scale_loss_for_distribution
+
+
+def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns the optimizers that may update a model.
+
+    That is the compiled one, and for a model that has its own training step also those
+    that are attributes of the model, in lists and dicts too.
+    """
+    found = [getattr(model, "optimizer", None)]
+    if custom_training(model) is not None:
+        for value in vars(model).values():
+            if isinstance(value, (list, tuple)):
+                found += value
+            else:
+                found += value.values() if isinstance(value, dict) else [value]
+    found = [value for value in found if isinstance(value, keras.optimizers.Optimizer)]
+    return list({id(optimizer): optimizer for optimizer in found}.values())
 
 
 def step(model: keras.Model) -> int:
-    """Returns the number of weight updates that the optimizer has made."""
-    return int(_to_numpy(model.optimizer.iterations))
+    """Returns the number of weight updates so far.
+
+    Where several optimizers update the model, it is that of the one which made most.
+    """
+    return max(int(_to_numpy(o.iterations)) for o in optimizers(model))
 
 
 def learning_rate(model: keras.Model) -> float:
-    """Returns the optimizer's current learning rate."""
-    return float(_to_numpy(model.optimizer.learning_rate))
+    """Returns the optimizer's current learning rate, NaN if there is no single one."""
+    of_single = _single_optimizer(model)
+    return np.nan if of_single is None else float(_to_numpy(of_single.learning_rate))
 
 
-def inner_optimizer(model: keras.Model) -> keras.optimizers.Optimizer:
-    """Returns the optimizer without the loss scaling that mixed float16 adds."""
-    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+def has_learning_rate(model: keras.Model) -> bool:
+    """Returns whether the model has a single learning rate, which may be NaN."""
+    return _single_optimizer(model) is not None
+
+
+def check_learning_rate(model: keras.Model, remedy: str) -> None:
+    """Raises a ValueError if the model has no single learning rate.
+
+    Args:
+        model: The model.
+        remedy: What to do instead, the end of the message.
+    """
+    if not has_learning_rate(model):
+        names = ", ".join(optimizer.name for optimizer in inner_optimizers(model))
+        raise ValueError(
+            f"{model.name} has several optimizers ({names}) and so no single learning "
+            f"rate; {remedy}."
+        )
+
+
+def _single_optimizer(model):
+    found = _unscaled(optimizers(model))
+    # A `MultiOptimizer` has a list of others instead of a learning rate.
+    single = len(found) == 1 and not hasattr(found[0], "optimizers")
+    return found[0] if single else None
+
+
+def inner_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns the optimizers inside wrappers: loss scaling and `MultiOptimizer`.
+
+    A `MultiOptimizer` may know its own only once it is built; until then it counts.
+    """
+    unscaled = _unscaled(optimizers(model))
+    return [part for o in unscaled for part in getattr(o, "optimizers", None) or [o]]
+
+
+def _unscaled(optimizers):
+    """Returns the optimizers without the loss scaling that mixed float16 adds."""
+    return [getattr(o, "inner_optimizer", o) for o in optimizers]
 
 
 class Snapshot(NamedTuple):
@@ -33,7 +91,7 @@ class Snapshot(NamedTuple):
 
     Attributes:
         step: Number of weight updates so far.
-        learning_rate: The optimizer's current learning rate.
+        learning_rate: As the function of that name returns it.
         weights: Copies of `model.trainable_variables` as arrays.
     """
 
@@ -102,6 +160,37 @@ def compute_loss(model: keras.Model, x, y, y_pred, sample_weight) -> Any:
     return model._compute_loss(x, y, y_pred, sample_weight, training=True)
 
 
+# The methods that decide, on some backend, which loss training minimizes.
+_TRAINING = (
+    "train_step",
+    "compute_loss_and_updates",
+    "make_train_function",
+)
+
+
+def custom_training(model: keras.Model) -> str | None:
+    """Returns the name of a method that trains in another way than Keras does, or None.
+
+    Wherever it was replaced: in a subclass, on the instance or in Keras' own class.
+    """
+    for name in _TRAINING:
+        method = vars(model).get(name, getattr(type(model), name, None))
+        if method is not None and not _is_of_keras(method):
+            return name
+    return None
+
+
+def _is_of_keras(function):
+    # Where the code is; a wrapper may bear the name of another module.
+    module = getattr(function, "__globals__", {}).get("__name__", "")
+    return module.split(".")[0] == "keras"
+
+
+def scale_loss_for_replicas(loss: Any) -> Any:
+    """Returns a mean over the batch as Keras sums it over the replicas of `tf`."""
+    return scale_loss_for_distribution(loss)
+
+
 def build_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> None:
     """Creates the variables in which a compiled loss tracks several outputs.
 
@@ -125,6 +214,48 @@ def compile_token(model: keras.Model) -> Any:
     """
     config = getattr(model, "_compile_config", None)
     return None if config is None else weakref.ref(config)
+
+
+def traces_training_step(model: keras.Model) -> bool:
+    """Returns whether training traces its step once, and then ignores the model."""
+    if model.run_eagerly:
+        return False
+    backend = keras.backend.backend()
+    return backend == "tensorflow" or (backend == "jax" and bool(model.jit_compile))
+
+
+def train_function(model: keras.Model) -> Callable:
+    """Returns the function that makes the steps of `fit`, made anew by `compile`."""
+    model.make_train_function()
+    return model.train_function
+
+
+def layers_frozen_since_compile(model: keras.Model) -> list[str]:
+    """Returns the names of layers that were frozen or unfrozen since `compile`."""
+    state = getattr(model, "_compiled_trainable_state", {})  # new in Keras 3.14
+    return [
+        layer.name
+        for layer in flat_layers(model)
+        if layer.trainable != state.get(layer, layer.trainable)
+    ]
+
+
+def options_of_layers(model: keras.Model) -> dict[str, Any]:
+    """Returns what a trace of the model depends on, by the names of its parts.
+
+    That is the configuration of Keras' own layers, whether any layer is trainable, and
+    the regularizer and constraint of each variable.
+    """
+    options: dict[str, Any] = {
+        v.path: (v.regularizer, v.constraint) for v in model.trainable_variables
+    }
+    for layer in flat_layers(model):
+        own = type(layer).__module__.startswith("keras.")
+        own &= not sublayers(layer)  # whose options are looked at one by one
+        # As text, since arrays do not compare.
+        configuration = repr(layer.get_config()) if own else None
+        options[layer.path] = (layer.trainable, configuration)
+    return options
 
 
 def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:

@@ -15,7 +15,20 @@ from typing import Any
 
 import keras
 
+from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.objective import (
+    Loss,
+    check_loss,
+    check_trains_compiled_loss,
+    has_given_loss,
+    loss_reference,
+    objective,
+)
 from keras_bnsmooth.autodiff.training_loss import stateless
+from keras_bnsmooth.autodiff.untracked_state import (
+    preserve_untracked_state,
+    preserve_variables,
+)
 from keras_bnsmooth.backend import BACKENDS
 
 if keras.backend.backend() not in BACKENDS:
@@ -27,10 +40,17 @@ if keras.backend.backend() not in BACKENDS:
 _backend: Any = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 __all__ = [
+    "Loss",
+    "check_loss",
+    "check_trains_compiled_loss",
     "compiled",
+    "has_given_loss",
     "hessian_vector_product",
     "linearize",
+    "loss_reference",
+    "objective",
     "optimization_barrier",
+    "own_value_and_grad",
     "prefers_small_graphs",
     "run_on_replicas",
     "sequential_map",
@@ -94,6 +114,35 @@ def value_and_grad(
     return _backend.value_and_grad(
         model, weights, state, x, y, sample_weight, with_respect_to
     )
+
+
+def own_value_and_grad(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    weights: Sequence | None = None,
+) -> tuple[Any, list] | None:
+    """Returns loss and gradient as training takes them, or None with several replicas.
+
+    The model is called with its own variables, whose values are restored afterwards.
+
+    Args:
+        model: The model.
+        x: Inputs of the batch.
+        y: Targets of the batch, or None.
+        sample_weight: Weights of the samples, or None.
+        weights: Values that the trainable variables take before, or None.
+    """
+    with (
+        preserve_variables(model),
+        preserve_untracked_state(model),
+        keras_model.preserve_added_losses(model),
+    ):
+        if weights is not None:
+            for variable, value in zip(model.trainable_variables, weights, strict=True):
+                variable.assign(value)
+        return _backend.own_value_and_grad(model, x, y, sample_weight)
 
 
 def hessian_vector_product(

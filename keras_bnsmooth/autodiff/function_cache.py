@@ -7,9 +7,12 @@ from typing import Any
 import keras
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.objective import loss_of
 
-# model -> (what its functions were compiled for, {(function, options): compiled}).
-# Compiled functions hold no strong reference to the model, so it can be freed.
+# model -> (what its functions were compiled for,
+#           {loss: {(function, options): compiled}}).
+# Compiled functions hold no strong reference to the model, so it can be freed, nor to a
+# user's loss, which often refers to the model.
 _cache: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -21,8 +24,8 @@ def cached(
 ) -> Callable:
     """Returns `function` of a model, compiled by `compile_function`.
 
-    Compiles on the first call, and again after the model is recompiled or layers are
-    frozen or unfrozen.
+    Compiles on the first call for a loss, and again after the model is recompiled or
+    layers are frozen or unfrozen.
 
     Args:
         model: A built `keras.Model`.
@@ -32,10 +35,11 @@ def cached(
             that function compiled. It may read the model but must not keep it.
     """
     compiled_for = _compiled_for(model)
-    known, functions = _cache.get(model, (None, None))
+    known, by_loss = _cache.get(model, (None, None))
     if known != compiled_for:
-        functions = {}
-        _cache[model] = (compiled_for, functions)
+        by_loss = weakref.WeakKeyDictionary()
+        _cache[model] = (compiled_for, by_loss)
+    functions = by_loss.setdefault(loss_of(model), {})
     key = (function, tuple(sorted(options.items())))
     if key not in functions:
         reference = weakref.ref(model)

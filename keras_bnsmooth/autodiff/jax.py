@@ -13,6 +13,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.objective import has_given_loss, loss_of
 from keras_bnsmooth.autodiff.training_loss import (
     calls_of,
     check_divisible,
@@ -54,6 +55,45 @@ def _differentiate(model, weights, state, x, y, sample_weight, scale):
         return (loss if scale is None else loss * scale.astype(loss.dtype)), loss
 
     gradient, loss = jax.grad(scaled_and_plain, has_aux=True)(weights)
+    if scale is not None:
+        gradient = [g / scale.astype(g.dtype) for g in gradient]
+    return loss, gradient
+
+
+def own_value_and_grad(model, x, y, sample_weight):
+    """Returns loss and gradient as `JAXTrainer.train_step` takes them."""
+    if keras.distribution.distribution() is not None:
+        return None
+    scale = loss_scale(model)
+    optimizer = [v.value for v in _optimizer_variables(model)]
+    kinds = model.trainable_variables, model.non_trainable_variables
+    weights, state = ([v.value for v in of_kind] for of_kind in kinds)
+    metrics = [v.value for v in model.metrics_variables]
+
+    def of_keras(weights, state, optimizer):
+        scaled, (loss, *_) = model.compute_loss_and_updates(
+            weights,
+            state,
+            metrics,
+            x,
+            y,
+            sample_weight,
+            training=True,
+            optimizer_variables=optimizer,
+        )
+        return scaled, loss
+
+    def given(weights, state, optimizer):
+        values = [*zip(kinds[0], weights, strict=True)]
+        values += [*zip(kinds[1], state, strict=True)]
+        values += [*zip(_optimizer_variables(model), optimizer, strict=True)]
+        with keras.StatelessScope(values, collect_losses=True):
+            loss = loss_of(model)(model, x, y, sample_weight)
+            return loss if scale is None else loss * scale.astype(loss.dtype), loss
+
+    function = given if has_given_loss(model) else of_keras
+    differentiate = _jit(model, jax.grad(function, has_aux=True))
+    gradient, loss = differentiate(weights, state, optimizer)
     if scale is not None:
         gradient = [g / scale.astype(g.dtype) for g in gradient]
     return loss, gradient

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.framework import ops as tf_ops
 
 from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.objective import loss_of
 from keras_bnsmooth.autodiff.partial_evaluation import split
 from keras_bnsmooth.autodiff.training_loss import (
     calls_of,
@@ -40,6 +41,28 @@ def value_and_grad(
     if with_respect_to is not None:
         gradient = [gradient[position] for position in with_respect_to]
     return loss, gradient
+
+
+def own_value_and_grad(model, x, y, sample_weight):
+    """Returns loss and gradient of the model's own variables."""
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        return None
+
+    def differentiate():
+        weights = [v.value for v in model.trainable_variables]
+        with tf.GradientTape() as tape:
+            loss = loss_of(model)(model, x, y, sample_weight)
+            scale = loss_scale(model)
+            scaled = loss if scale is None else loss * tf.cast(scale, loss.dtype)
+        gradient = _gradient(tape, scaled, weights)
+        if scale is not None:
+            gradient = [g / tf.cast(scale, g.dtype) for g in gradient]
+        return loss, gradient
+
+    # XLA draws other random numbers from the same seeds.
+    if model.jit_compile:
+        differentiate = _compile(model, differentiate, jit_compile=True)
+    return differentiate()
 
 
 def hessian_vector_product(

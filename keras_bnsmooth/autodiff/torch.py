@@ -7,20 +7,23 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.objective import has_given_loss, loss_of
 from keras_bnsmooth.autodiff.training_loss import (
     calls_of,
     loss_scale,
     raise_custom_gradient,
     replaced,
     second_derivative_errors,
+    stateless,
     training_loss,
 )
 
 
 def value(model, weights, state, x, y, sample_weight=None):
     """Returns the training loss."""
-    with torch.no_grad():
-        return training_loss(model, weights, state, x, y, sample_weight)
+    # A given loss may differentiate itself, as adversarial training does.
+    with torch.set_grad_enabled(has_given_loss(model)):
+        return training_loss(model, weights, state, x, y, sample_weight).detach()
 
 
 def value_and_grad(
@@ -32,7 +35,18 @@ def value_and_grad(
     differentiated = [weights[position].requires_grad_() for position in positions]
     with torch.enable_grad():
         loss = training_loss(model, weights, state, x, y, sample_weight)
-        gradient = _differentiate(model, loss, differentiated)
+        # Rematerialized layers run again here, and must see the same weights.
+        with stateless(model, weights, state):
+            gradient = _differentiate(model, loss, differentiated)
+    return loss.detach(), gradient
+
+
+def own_value_and_grad(model, x, y, sample_weight):
+    """Returns loss and gradient of the model's own variables."""
+    weights = [v.value for v in model.trainable_variables]
+    with torch.enable_grad():
+        loss = loss_of(model)(model, x, y, sample_weight)
+        gradient = _differentiate(model, loss, weights)
     return loss.detach(), gradient
 
 

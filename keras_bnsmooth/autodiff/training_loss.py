@@ -1,4 +1,4 @@
-"""The loss that `model.fit` minimizes, as a pure function of the weights."""
+"""The loss that training minimizes, as a pure function of the weights."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.objective import compiled_loss, loss_of
 
 
 @contextlib.contextmanager
@@ -29,16 +30,36 @@ def stateless(model: keras.Model, weights, state) -> Iterator[keras.StatelessSco
     ]
     with (
         keras_model.preserve_added_losses(model),
-        keras.StatelessScope(state_mapping=values, collect_losses=True) as scope,
+        _Scope(state_mapping=values, collect_losses=True) as scope,
     ):
         yield scope
+
+
+class _Scope(keras.StatelessScope):
+    """A scope in which the values of an enclosing scope stay visible.
+
+    Attributes:
+        unmapped: The variables that were read and that no scope has a value of.
+    """
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.unmapped = []
+
+    def get_current_value(self, variable):
+        value = super().get_current_value(variable)
+        if value is None and self.original_scope is not None:
+            value = self.original_scope.get_current_value(variable)
+        if value is None:
+            self.unmapped.append(variable)
+        return value
 
 
 def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
     """Returns the training loss L(W) on a batch without touching the model.
 
-    Follows `keras.Model.train_step`, so compiled losses, `add_loss`, regularizers and
-    an overridden `compute_loss` all count.
+    That is the loss given for it, see `objective`, or else that of
+    `keras.Model.train_step`.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -51,10 +72,35 @@ def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
     Returns:
         A scalar tensor.
     """
-    with stateless(model, weights, state):
-        y_pred = keras_model.call_in_training_mode(model, x)
-        # Inside the scope, since regularizers read the weights too.
-        return keras_model.compute_loss(model, x, y, y_pred, sample_weight)
+    loss = loss_of(model)
+    with stateless(model, weights, state) as scope:
+        # All of it inside the scope, since regularizers read the weights too.
+        value = loss(model, x, y, sample_weight)
+    if loss is compiled_loss:
+        return value
+    _check_variables(model, scope.unmapped)
+    value = ops.convert_to_tensor(value)
+    shape, dtype = tuple(value.shape), keras.backend.standardize_dtype(value.dtype)
+    if shape != () or not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            "loss must return a floating-point scalar; it returned a tensor of shape "
+            f"{shape} and dtype {dtype}."
+        )
+    return keras_model.scale_loss_for_replicas(value)
+
+
+def _check_variables(model, unmapped):
+    """Raises a ValueError if JAX would compile values of variables into the loss."""
+    if keras.backend.backend() != "jax":
+        return
+    known = {id(v) for v in model.metrics_variables}
+    foreign = [v.path for v in unmapped if id(v) not in known]
+    if foreign:
+        raise ValueError(
+            f"loss reads {foreign[0]}, which is not a variable of {model.name}; on JAX "
+            "its value would be compiled in. Make the layer that owns it an attribute "
+            "of the model."
+        )
 
 
 def loss_scale(model: keras.Model):
@@ -63,7 +109,7 @@ def loss_scale(model: keras.Model):
     Under mixed float16, optimizers scale the loss to keep gradients from underflowing.
     Divide the gradient of the scaled loss by this factor, a scalar tensor.
     """
-    optimizer = model.optimizer
+    optimizer = getattr(model, "optimizer", None)
     if optimizer is None:
         return None
     one = ops.ones(())

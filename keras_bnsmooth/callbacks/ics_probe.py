@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe, check_update
 from keras_bnsmooth.probes.arguments import as_weights, check_model
 from keras_bnsmooth.probes.determinism import check_internal_covariate_shift
@@ -33,6 +34,9 @@ class ICSProbe(UpdateProbe):
             before the normalization, instead of as a layer of their own, see
             `kb.probes.internal_covariate_shift`.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
+        loss: What to measure instead of the compiled loss, for a model that has its own
+            `train_step`: a function `(model, x, y, sample_weight) -> scalar` in
+            `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
 
@@ -55,6 +59,8 @@ class ICSProbe(UpdateProbe):
     ```
     """
 
+    needs_loss = True
+
     def __init__(
         self,
         data: Any,
@@ -64,6 +70,7 @@ class ICSProbe(UpdateProbe):
         update: str = "gradient_descent",
         join_normalizations: bool = False,
         class_weight: Mapping[int, float] | None = None,
+        loss: Loss | None = None,
         name: str = "ics",
         dry_run: bool = True,
     ):
@@ -73,10 +80,13 @@ class ICSProbe(UpdateProbe):
             log_dir=log_dir,
             name=name,
             class_weight=class_weight,
+            loss=loss,
             dry_run=dry_run,
         )
         self.needs_update = check_update(update)
         self._join_normalizations = bool(join_normalizations)
+        if not self.needs_update:
+            self.without_learning_rate = "pass update='training'"
 
     def check(self, batch):
         """Runs a trial measurement, see `ProbeCallback`."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.probes.arguments import check_model
 from keras_bnsmooth.probes.determinism import check_landscape
@@ -37,13 +38,17 @@ class LandscapeProbe(ProbeCallback):
             such as `LogSpaced()`.
         log_dir: Directory for `landscape.jsonl` and TensorBoard events, or None.
         step_sizes: Step sizes s along the direction, K positive numbers. Defaults to
-            `multiples` of the optimizer's learning rate at each measurement.
+            `multiples` of the optimizer's learning rate at each measurement; required
+            if there is no single learning rate, as with a `MultiOptimizer`.
         multiples: Step sizes in multiples of the learning rate, K positive numbers.
             Defaults to 8 from 1/2 to 4, log-spaced. Pass either this or `step_sizes`.
         direction: `"gradient"`, `"random"` or `"filter_normalized_random"`, see
             `kb.probes.landscape`. Every measurement draws a new random direction.
         seed: Integer that determines random directions.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
+        loss: What to measure instead of the compiled loss, for a model that has its own
+            `train_step`: a function `(model, x, y, sample_weight) -> scalar` in
+            `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
 
@@ -67,6 +72,8 @@ class LandscapeProbe(ProbeCallback):
     ```
     """
 
+    needs_loss = True
+
     def __init__(
         self,
         data: Any,
@@ -78,6 +85,7 @@ class LandscapeProbe(ProbeCallback):
         direction: str = "gradient",
         seed: int = 0,
         class_weight: Mapping[int, float] | None = None,
+        loss: Loss | None = None,
         name: str = "landscape",
         dry_run: bool = True,
     ):
@@ -87,6 +95,7 @@ class LandscapeProbe(ProbeCallback):
             log_dir=log_dir,
             name=name,
             class_weight=class_weight,
+            loss=loss,
             dry_run=dry_run,
         )
         if step_sizes is not None and multiples is not None:
@@ -94,6 +103,8 @@ class LandscapeProbe(ProbeCallback):
                 "Pass either step_sizes or multiples of the learning rate, not both."
             )
         self._step_sizes = None if step_sizes is None else check_step_sizes(step_sizes)
+        if step_sizes is None:
+            self.without_learning_rate = "pass step_sizes="
         self._multiples = check_step_sizes(
             _MULTIPLES if multiples is None else multiples, "multiples"
         )

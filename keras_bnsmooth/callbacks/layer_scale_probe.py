@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe
-from keras_bnsmooth.probes.arguments import check_model
+from keras_bnsmooth.probes.arguments import check_model, check_weights
 from keras_bnsmooth.probes.layer_scales import measure_layer_scales
 from keras_bnsmooth.records.dashboard import Dashboard, LineChart
 from keras_bnsmooth.records.json_lines import PathLike
@@ -44,6 +45,9 @@ class LayerScaleProbe(UpdateProbe):
             such as `LogSpaced()`.
         log_dir: Directory for `layer_scales.jsonl` and TensorBoard events, or None.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
+        loss: What to measure instead of the compiled loss, for a model that has its own
+            `train_step`: a function `(model, x, y, sample_weight) -> scalar` in
+            `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
 
@@ -75,6 +79,7 @@ class LayerScaleProbe(UpdateProbe):
         every: Any,
         log_dir: PathLike | None = None,
         class_weight: Mapping[int, float] | None = None,
+        loss: Loss | None = None,
         name: str = "layer_scales",
         dry_run: bool = True,
     ):
@@ -84,12 +89,17 @@ class LayerScaleProbe(UpdateProbe):
             log_dir=log_dir,
             name=name,
             class_weight=class_weight,
+            loss=loss,
             dry_run=dry_run,
         )
+        self.needs_loss = data is not None
 
     def check(self, batch):
         """Runs a trial measurement, see `UpdateProbe`."""
-        check_model(self.model)
+        if batch is None:
+            check_weights(self.model)
+        else:
+            check_model(self.model)
         super().check(batch)
 
     def measure_update(self, step, batch, weights, next_weights, learning_rate):

@@ -1,22 +1,35 @@
 """Base class of the probe callbacks: when to measure, on which data, and the record."""
 
+import contextlib
 import math
 import numbers
 import re
+import warnings
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_bnsmooth import keras_model
+from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
+from keras_bnsmooth.callbacks.traced_step import check_traced_step
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
+from keras_bnsmooth.probes.own_gradient import check_own_gradient
 from keras_bnsmooth.records.columns import to_columns
 from keras_bnsmooth.records.dashboard import Dashboard
 from keras_bnsmooth.records.json_lines import PathLike
-from keras_bnsmooth.records.probe_record import ProbeRecord, rows_up_to
+from keras_bnsmooth.records.probe_record import (
+    ProbeRecord,
+    check_log_dir,
+    check_name,
+    rows_up_to,
+)
+
+# path of a record -> the probe that writes it.
+_writers: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
 class ProbeCallback(keras.callbacks.Callback):
@@ -28,12 +41,16 @@ class ProbeCallback(keras.callbacks.Callback):
 
     Steps are weight updates, counted from 0 by `optimizer.iterations`, so the count
     continues across epochs, calls to `fit` and restarts. A probe at step t runs before
-    update t. With `steps_per_execution > 1`, Keras invokes callbacks only every few
-    updates. The probe then runs at the first opportunity at or after the scheduled step
-    and records the step at which it actually ran.
+    update t. With `steps_per_execution > 1`, or a `train_step` that makes several
+    updates, Keras invokes callbacks only every few updates. The probe then runs at the
+    first opportunity at or after the scheduled step and records the step at which it
+    actually ran. A model that has its own `train_step` may have other optimizers than
+    the compiled one, as attributes; the one that makes most updates counts.
 
     A trial measurement runs before training starts, so that incompatibilities surface
     immediately; it is skipped if the same model, compiled the same way, has passed it.
+    With it, the loss and gradient that probes see are compared with those of the
+    model's own variables, taken as training takes them.
 
     Args:
         data: What to measure on: one batch (x, y) or (x, y, sample_weight); a
@@ -45,14 +62,25 @@ class ProbeCallback(keras.callbacks.Callback):
         log_dir: Directory for the record, or None to keep only `history`. The probe
             writes `log_dir/NAME.jsonl`, one row per measurement, and TensorBoard events
             in `log_dir/NAME/`. Several probes may share a directory.
-        name: Name of the record.
+        name: Name of the record, a file name. Several probes that share a directory
+            need different ones.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
+        loss: What the functions of `kb.probes` measure instead of the compiled loss,
+            for a model that has its own `train_step`: a function
+            `(model, x, y, sample_weight) -> scalar` in `keras.ops`, see
+            `kb.probes.landscape`.
         dry_run: Whether to run the trial measurement, which costs about as much as one
             measurement.
 
     Attributes:
         needs_data: Whether the subclass measures on data; True unless it says
             otherwise.
+        needs_loss: Whether the subclass measures the training loss; False unless it
+            says otherwise. A model that has its own `train_step` is then refused
+            before training unless `loss` is given.
+        without_learning_rate: What to do where there is no single learning rate, if the
+            subclass cannot do without, else None. Such a model is then refused before
+            training, in a line that ends with these words.
 
     Raises:
         ValueError: An argument is not as described. When training starts: the model
@@ -81,6 +109,8 @@ class ProbeCallback(keras.callbacks.Callback):
     """
 
     needs_data = True
+    needs_loss = False
+    without_learning_rate: str | None = None
 
     def __init__(
         self,
@@ -90,17 +120,20 @@ class ProbeCallback(keras.callbacks.Callback):
         log_dir: PathLike | None = None,
         name: str = "probe",
         class_weight: Mapping[int, float] | None = None,
+        loss: autodiff.Loss | None = None,
         dry_run: bool = True,
     ):
         super().__init__()
         self._source = batch_source(data, class_weight, optional=not self.needs_data)
         self._schedule = schedule(every)
         self._log_dir = log_dir
-        self._name = name
+        self._name = check_name(name)
+        self._loss = autodiff.check_loss(loss)
         self._dry_run = dry_run
         self._record: ProbeRecord | None = None
         self._rows: list[dict[str, Any]] = []
         self._last_step = -1
+        self._warned = False
         self._next_batch: float = 0
         self._training_starts = False
         self._probed_model: keras.Model | None = None
@@ -160,15 +193,27 @@ class ProbeCallback(keras.callbacks.Callback):
                 "Create one probe per model."
             )
         self._probed_model = self.model
-        if getattr(self.model, "optimizer", None) is None:
+        if not keras_model.optimizers(self.model):
             raise ValueError(
                 f"{self.model.name} has no optimizer; {type(self).__name__} counts "
                 "the optimizer's steps. Call model.compile(optimizer=...) first."
             )
+        if self._log_dir is not None:
+            self._claim_record()
+        check_traced_step(self.model)
+        if self.without_learning_rate is not None:
+            keras_model.check_learning_rate(self.model, self.without_learning_rate)
+        if self.needs_loss:
+            with self.objective():
+                autodiff.check_trains_compiled_loss(self.model)
         token = keras_model.compile_token(self.model)
         if self._dry_run and (token is None or token != self._checked):
             try:
-                self.check(self._tensors(self._source.peek(self.step())))
+                with self.objective():
+                    batch = self._tensors(self._source.peek(self.step()))
+                    self.check(batch)
+                    if self.needs_loss:
+                        check_own_gradient(self.model, batch)
             except Exception as error:
                 raise ValueError(
                     f"{type(self).__name__} cannot measure {self.model.name} on its "
@@ -195,16 +240,25 @@ class ProbeCallback(keras.callbacks.Callback):
         due = self.next_due(self._last_step + 1)
         if due is not None and due <= step and step != self._last_step:
             try:
-                self.probe(step)
+                with self.objective():
+                    self.probe(step)
             except Exception as error:
                 error.add_note(f"{type(self).__name__} was measuring step {step}.")
                 raise
             self._last_step = step
             due = self.next_due(step + 1)
-        self._next_batch = math.inf if due is None else batch + max(1, due - step)
+        if due is None:
+            self._next_batch = math.inf
+        elif keras_model.custom_training(self.model) is None:
+            self._next_batch = batch + max(1, due - step)
+        else:  # may make any number of updates per batch
+            self._next_batch = batch + 1
 
     def on_train_end(self, logs=None):
         """Closes the record."""
+        self._warn_of_uncounted_updates()
+        for path in [path for path, probe in _writers.items() if probe is self]:
+            del _writers[path]
         if self._record is not None:
             self._record.close()
             self._record = None
@@ -212,6 +266,10 @@ class ProbeCallback(keras.callbacks.Callback):
     def probe(self, step: int) -> None:
         """Measures and writes a row."""
         self.write({"step": step, **self.measure(step, self.take(step))})
+
+    def objective(self) -> contextlib.AbstractContextManager:
+        """Returns the context in which the model's loss is the argument `loss`."""
+        return autodiff.objective(self.model, self._loss)
 
     def next_due(self, step: int) -> int | None:
         """Returns the first step at or after `step` at which to measure, or None."""
@@ -226,14 +284,58 @@ class ProbeCallback(keras.callbacks.Callback):
         return keras_model.step(self.model)
 
     def learning_rate(self) -> float:
-        """Returns the optimizer's current learning rate."""
+        """Returns the optimizer's current learning rate, NaN if there is no single one.
+
+        A `MultiOptimizer` has none, nor has a model with several optimizers.
+        """
         return keras_model.learning_rate(self.model)
 
     def write(self, row: dict[str, Any]) -> None:
         """Adds a row, which includes its step, to the history and the record."""
+        self._warn_of_nan(row)
         self._rows.append(row)
         if self._record is not None:
             self._record.append(row, self.scalars(row), self.histograms(row))
+
+    def _claim_record(self):
+        """Raises a ValueError if another probe of this training writes the record."""
+        path = check_log_dir(self._log_dir) / self._name
+        other = _writers.get(path)
+        # All callbacks of a call of `fit` share one `params`. A probe of an earlier
+        # training, which may have been interrupted, writes no longer.
+        if (
+            other not in (None, self)
+            and other.model is self.model
+            and other.params is self.params
+        ):
+            raise ValueError(
+                f"two probes write {path}.jsonl, a {type(other).__name__} and a "
+                f"{type(self).__name__}; give each its own name= or log_dir=."
+            )
+        _writers[path] = self
+
+    def _warn_of_uncounted_updates(self):
+        """Says that steps were not counted, if several batches made none."""
+        several = 1 < self._next_batch < math.inf
+        custom = keras_model.custom_training(self.model)
+        if several and custom is not None and self.step() == 0:
+            warnings.warn(
+                f"{type(self).__name__} measured at step 0 alone: no optimizer of "
+                f"{self.model.name} counted an update. Assign the one that its "
+                f"{custom} calls to an attribute of the model.",
+                stacklevel=3,
+            )
+
+    def _warn_of_nan(self, row):
+        """Says once that the learning rate is not a number."""
+        is_nan = np.isnan(row.get("learning_rate", 0.0))
+        if is_nan and not self._warned and keras_model.has_learning_rate(self.model):
+            self._warned = True
+            warnings.warn(
+                f"The learning rate of {self.model.name} is NaN at step "
+                f"{row['step']}; so is what {type(self).__name__} derives from it.",
+                stacklevel=2,
+            )
 
     def _open(self, step):
         if self._log_dir is not None:
@@ -245,7 +347,10 @@ class ProbeCallback(keras.callbacks.Callback):
             self._rows = rows_up_to(step, self._rows)
         recorded = self._rows[-1]["step"] if self._rows else -1
         # Steps since the previous opportunity to measure are done only if recorded.
-        self._last_step = max(step - self.model.steps_per_execution, recorded)
+        if self._rows and keras_model.custom_training(self.model) is not None:
+            self._last_step = recorded  # updates per batch are not known
+        else:
+            self._last_step = max(step - self.model.steps_per_execution, recorded)
 
     def _tensors(self, batch):
         check_built(self.model)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe, check_update
 from keras_bnsmooth.probes.arguments import as_weights, check_model
 from keras_bnsmooth.probes.critical_learning_rate import measure_critical_learning_rate
@@ -41,6 +42,9 @@ class SharpnessProbe(UpdateProbe):
         tolerance: Relative error bound at which they stop.
         seed: Integer that determines the random start of each measurement.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
+        loss: What to measure instead of the compiled loss, for a model that has its own
+            `train_step`: a function `(model, x, y, sample_weight) -> scalar` in
+            `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
 
@@ -63,6 +67,8 @@ class SharpnessProbe(UpdateProbe):
     ```
     """
 
+    needs_loss = True
+
     def __init__(
         self,
         data: Any,
@@ -74,6 +80,7 @@ class SharpnessProbe(UpdateProbe):
         tolerance: float = 0.01,
         seed: int = 0,
         class_weight: Mapping[int, float] | None = None,
+        loss: Loss | None = None,
         name: str = "sharpness",
         dry_run: bool = True,
     ):
@@ -83,9 +90,12 @@ class SharpnessProbe(UpdateProbe):
             log_dir=log_dir,
             name=name,
             class_weight=class_weight,
+            loss=loss,
             dry_run=dry_run,
         )
         self.needs_update = check_update(update)
+        if self.needs_update:
+            self.without_learning_rate = "pass update='gradient_descent'"
         check_lanczos(iterations, tolerance)
         self._iterations = iterations
         self._tolerance = tolerance

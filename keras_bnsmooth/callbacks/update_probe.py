@@ -104,7 +104,7 @@ class UpdateProbe(ProbeCallback):
     def on_train_begin(self, logs=None):
         """Checks that updates can be seen, and runs the trial measurement."""
         self._pending = self._before = self._after = None
-        if self.needs_update and getattr(self.model, "optimizer", None) is not None:
+        if self.needs_update:
             self._check_updates()
         super().on_train_begin(logs)
 
@@ -163,9 +163,10 @@ class UpdateProbe(ProbeCallback):
                 f"each; {self.model.name} made {after.step - before.step} in one."
             )
         try:
-            row = self.measure_update(
-                step, batch, before.weights, after.weights, before.learning_rate
-            )
+            with self.objective():
+                row = self.measure_update(
+                    step, batch, before.weights, after.weights, before.learning_rate
+                )
         except Exception as error:
             error.add_note(f"{type(self).__name__} was measuring step {step}.")
             raise
@@ -178,11 +179,11 @@ class UpdateProbe(ProbeCallback):
                 f"weights after a single step; {self.model.name} was compiled with "
                 f"{self.model.steps_per_execution}."
             )
-        optimizer = keras_model.inner_optimizer(self.model)
-        if optimizer.use_ema and optimizer.ema_overwrite_frequency:
-            raise ValueError(
-                f"{type(self).__name__} cannot see the optimizer's update where "
-                f"ema_overwrite_frequency={optimizer.ema_overwrite_frequency} "
-                "overwrites the weights with their moving average in the same step; "
-                "use keras.callbacks.SwapEMAWeights instead."
-            )
+        for optimizer in keras_model.inner_optimizers(self.model):
+            if optimizer.use_ema and optimizer.ema_overwrite_frequency:
+                raise ValueError(
+                    f"{type(self).__name__} cannot see the optimizer's update where "
+                    f"ema_overwrite_frequency={optimizer.ema_overwrite_frequency} "
+                    "overwrites the weights with their moving average in the same "
+                    "step; use keras.callbacks.SwapEMAWeights instead."
+                )

@@ -10,26 +10,39 @@ from keras_bnsmooth import autodiff, keras_model
 
 
 def check_built(model: keras.Model) -> None:
-    """Raises a ValueError unless the model has its weights."""
-    if not model.built:
+    """Raises a ValueError unless the model has its weights.
+
+    A model that trains in its own way need not have outputs, and is then never built;
+    the layers in it must be.
+    """
+    whole = keras_model.custom_training(model) is None
+    parts = [] if whole else model.layers
+    if not model.built and not (parts and all(layer.built for layer in parts)):
         raise ValueError(
             f"{model.name} is not built; call it on a batch or build it with an input "
             "shape before probing it."
         )
 
 
-def check_model(model: keras.Model) -> None:
-    """Raises a ValueError unless the model has a loss and weights to differentiate."""
+def check_weights(model: keras.Model) -> None:
+    """Raises a ValueError unless the model is built and has weights to train."""
     check_built(model)
-    if not model.compiled:
-        raise ValueError(
-            f"{model.name} is not compiled; probes measure the loss passed to "
-            "model.compile(...)."
-        )
     if not model.trainable_variables:
         raise ValueError(
             f"{model.name} has no trainable weights, so it has no gradient to probe."
         )
+
+
+def check_model(model: keras.Model) -> None:
+    """Raises a ValueError unless the model has a loss and weights to differentiate."""
+    check_built(model)
+    autodiff.check_trains_compiled_loss(model)
+    if not model.compiled and not autodiff.has_given_loss(model):
+        raise ValueError(
+            f"{model.name} is not compiled; probes measure the loss passed to "
+            "model.compile(...), or one that is given as loss=."
+        )
+    check_weights(model)
 
 
 def to_tensors(
@@ -73,7 +86,8 @@ def to_tensors(
         )
     if any(size == [0] for size in sizes.values()):
         raise ValueError("The batch has no samples.")
-    keras_model.build_loss(model, *batch)
+    if not autodiff.has_given_loss(model):
+        keras_model.build_loss(model, *batch)
     return autodiff.shard_batch(model, batch)
 
 

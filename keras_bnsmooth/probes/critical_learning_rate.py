@@ -28,6 +28,7 @@ def critical_learning_rate(
     *,
     direction: Sequence | None = None,
     sample_weight: Any = None,
+    loss: autodiff.Loss | None = None,
 ) -> float:
     """Finds the smallest step along a direction that does not lower the loss.
 
@@ -46,6 +47,8 @@ def critical_learning_rate(
             an optimizer's update over its learning rate, (W(t) - W(t+1)) / lr. None
             for the gradient.
         sample_weight: Weights of the samples, or None.
+        loss: What to measure instead of the compiled loss, a function
+            `(model, x, y, sample_weight) -> scalar`, see `landscape`.
 
     Returns:
         eta. Infinity if the loss falls as far as was looked; 0.0 if it does not fall
@@ -63,13 +66,14 @@ def critical_learning_rate(
     print(f"the loss of this batch falls at learning rates below {eta:.3g}")
     ```
     """
-    check_model(model)
-    batch = to_tensors(model, x, y, sample_weight)
-    if direction is not None:
-        direction = as_weights(model, direction, "direction")
-        if not all(np.all(np.isfinite(d)) for d in to_host(direction)):
-            raise ValueError("direction has entries that are NaN or infinite.")
-    return measure_critical_learning_rate(model, batch, direction)
+    with autodiff.objective(model, loss):
+        check_model(model)
+        batch = to_tensors(model, x, y, sample_weight)
+        if direction is not None:
+            direction = as_weights(model, direction, "direction")
+            if not all(np.all(np.isfinite(d)) for d in to_host(direction)):
+                raise ValueError("direction has entries that are NaN or infinite.")
+        return measure_critical_learning_rate(model, batch, direction)
 
 
 def measure_critical_learning_rate(

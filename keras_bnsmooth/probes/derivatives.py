@@ -24,7 +24,7 @@ _AGREEMENT = 0.02
 # Products in float32 were observed to differ by up to 100 rounding units.
 _TOLERANCE_IN_UNITS = 1e4
 
-# model -> token of the compilation for which its derivatives were checked.
+# model -> compilation and loss for which its derivatives were checked.
 _checked: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -32,7 +32,7 @@ def check_derivatives(model: keras.Model, batch: tuple) -> None:
     """Raises a ValueError if the gradient is not the derivative of the loss.
 
     Compares the gradient with differences of the loss along it. Only the first call for
-    a compiled model evaluates anything.
+    a compiled model and its loss evaluates anything.
 
     Args:
         model: The model.
@@ -47,13 +47,14 @@ def check_derivatives(model: keras.Model, batch: tuple) -> None:
                 "curvature cannot be measured; remove it."
             )
     token = keras_model.compile_token(model)
-    if _checked.get(model) == token is not None:
+    checked_for = (token, autodiff.loss_reference(model))
+    if token is not None and _checked.get(model) == checked_for:
         return
     loss, gradient, product = autodiff.linearize(model, *batch)
     if autodiff.stops_gradients(model, *batch):
         _check_stops(model, batch, product)
     _check_slope(model, batch, float(loss), gradient)
-    _checked[model] = token
+    _checked[model] = checked_for
 
 
 def _check_stops(model, batch, product):

@@ -50,6 +50,7 @@ def internal_covariate_shift(
     weights: Sequence | None = None,
     next_weights: Sequence | None = None,
     join_normalizations: bool = False,
+    loss: autodiff.Loss | None = None,
 ) -> InternalCovariateShift:
     """Measures the internal covariate shift of every layer that has weights.
 
@@ -82,6 +83,8 @@ def internal_covariate_shift(
         join_normalizations: The paper does not say whether gamma and beta are a layer
             of their own, as here by default, or weights of the layer before the
             normalization, which moves and is measured with them if this is true.
+        loss: What to measure instead of the compiled loss, a function
+            `(model, x, y, sample_weight) -> scalar`, see `landscape`.
 
     Returns:
         An `InternalCovariateShift`.
@@ -99,23 +102,23 @@ def internal_covariate_shift(
         print(f"{name:20} {l2:10.3g} {cosine:6.3f}")
     ```
     """
-    check_model(model)
-    if (learning_rate is None) == (next_weights is None):
-        raise ValueError("Pass either learning_rate or next_weights, and not both.")
-    if learning_rate is not None and not (
-        np.isfinite(learning_rate) and learning_rate > 0
-    ):
-        raise ValueError(
-            f"learning_rate must be positive and finite; received {learning_rate}."
-        )
-    batch = to_tensors(model, x, y, sample_weight)
-    if weights is not None:
-        weights = as_weights(model, weights)
-    if next_weights is not None:
-        next_weights = as_weights(model, next_weights, "next_weights")
-    return measure_covariate_shift(
-        model, batch, learning_rate, weights, next_weights, join_normalizations
-    )
+    with autodiff.objective(model, loss):
+        check_model(model)
+        if (learning_rate is None) == (next_weights is None):
+            raise ValueError("Pass either learning_rate or next_weights, and not both.")
+        if learning_rate is not None and not (
+            np.isfinite(learning_rate) and learning_rate > 0
+        ):
+            raise ValueError(
+                f"learning_rate must be positive and finite; received {learning_rate}."
+            )
+        batch = to_tensors(model, x, y, sample_weight)
+        if weights is not None:
+            weights = as_weights(model, weights)
+        if next_weights is not None:
+            next_weights = as_weights(model, next_weights, "next_weights")
+        step = (learning_rate, weights, next_weights)
+        return measure_covariate_shift(model, batch, *step, join_normalizations)
 
 
 def measure_covariate_shift(

@@ -89,6 +89,7 @@ def landscape(
     sample_weight: Any = None,
     direction: str = "gradient",
     seed: int = 0,
+    loss: autodiff.Loss | None = None,
 ) -> Landscape:
     """Measures loss and gradient at weights moved along a direction.
 
@@ -111,14 +112,23 @@ def landscape(
             have the length of the gradient, so the same step size covers the same
             distance.
         seed: Integer that determines a random direction.
+        loss: What to measure instead of the compiled loss, for a model that is trained
+            by its own `train_step` or by a loop: a function
+            `(model, x, y, sample_weight) -> scalar`, written with `keras.ops`. It calls
+            `model(x, training=True)` or parts of the model, and adds `model.losses`
+            where training does. It is evaluated at given weights and must change
+            nothing outside of the model's variables, whose changes are discarded. On
+            JAX, every variable that it reads must be one of the model's, for instance
+            because the layer that owns it is an attribute of the model.
 
     Returns:
         A `Landscape`.
 
     Raises:
         ValueError: The model is not built, not compiled or has no trainable weights;
-            the batch does not fit it; a step size is not positive and finite; the
-            direction is unknown.
+            it has its own `train_step`, and no `loss` is given; the loss is not a
+            scalar; the batch does not fit the model; a step size is not positive and
+            finite; the direction is unknown.
 
     Example:
     ```python
@@ -127,11 +137,12 @@ def landscape(
     print(r.losses.min(), r.losses.max(), r.beta)
     ```
     """
-    check_model(model)
-    step_sizes = check_step_sizes(step_sizes)
-    batch = to_tensors(model, x, y, sample_weight)
-    random = random_direction(direction, model.trainable_variables, seed)
-    return measure_landscape(model, batch, step_sizes, random)
+    with autodiff.objective(model, loss):
+        check_model(model)
+        step_sizes = check_step_sizes(step_sizes)
+        batch = to_tensors(model, x, y, sample_weight)
+        random = random_direction(direction, model.trainable_variables, seed)
+        return measure_landscape(model, batch, step_sizes, random)
 
 
 def check_step_sizes(step_sizes: Any, name: str = "step_sizes") -> np.ndarray:

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from keras_bnsmooth import autodiff, keras_model
-from keras_bnsmooth.probes.arguments import check_model, to_tensors
+from keras_bnsmooth.probes.arguments import check_model, check_weights, to_tensors
 from keras_bnsmooth.probes.internal_covariate_shift import as_weights
 from keras_bnsmooth.probes.layer_list import weight_layers
 from keras_bnsmooth.probes.scale_invariance import scale_invariant_weights
@@ -56,6 +56,7 @@ def layer_scales(
     x: Any = None,
     y: Any = None,
     sample_weight: Any = None,
+    loss: autodiff.Loss | None = None,
 ) -> LayerScales:
     """Measures the scales of every layer at an update that an optimizer made.
 
@@ -78,6 +79,8 @@ def layer_scales(
         x: Inputs of one batch, as `model.fit` takes them, or None.
         y: Targets of the batch, or None if the model has none.
         sample_weight: Weights of the samples, or None.
+        loss: What to measure instead of the compiled loss, a function
+            `(model, x, y, sample_weight) -> scalar`, see `landscape`.
 
     Returns:
         A `LayerScales`.
@@ -96,11 +99,15 @@ def layer_scales(
         print(f"{name:20} moved by {ratio:.2%}")
     ```
     """
-    check_model(model)
-    weights = _to_arrays(as_weights(model, weights))
-    next_weights = _to_arrays(as_weights(model, next_weights, "next_weights"))
-    batch = None if x is None else to_tensors(model, x, y, sample_weight)
-    return measure_layer_scales(model, weights, next_weights, learning_rate, batch)
+    with autodiff.objective(model, loss):
+        if x is None:
+            check_weights(model)
+        else:
+            check_model(model)
+        weights = _to_arrays(as_weights(model, weights))
+        next_weights = _to_arrays(as_weights(model, next_weights, "next_weights"))
+        batch = None if x is None else to_tensors(model, x, y, sample_weight)
+        return measure_layer_scales(model, weights, next_weights, learning_rate, batch)
 
 
 def measure_layer_scales(
@@ -151,13 +158,16 @@ def _recovered(model, layers, next_weights, move, learning_rate):
     free = [v.constraint is None for v in model.trainable_variables]
     known = rounding <= _TOLERANCE * move
     known &= [all(free[i] for i in layer.positions) for layer in layers]
-    known &= _is_plain_sgd(keras_model.inner_optimizer(model))
+    known &= _is_plain_sgd(keras_model.inner_optimizers(model))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(known, move / learning_rate, np.nan)
 
 
-def _is_plain_sgd(optimizer):
-    """Whether the optimizer moves the weights by -lr g, with g of a single batch."""
+def _is_plain_sgd(optimizers):
+    """Whether a single optimizer moves the weights by -lr g, with g of one batch."""
+    if len(optimizers) != 1:
+        return False
+    (optimizer,) = optimizers
     return (
         # Not a subclass; Keras has one of its own on torch.
         type(optimizer) is type(keras.optimizers.SGD())

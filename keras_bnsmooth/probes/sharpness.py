@@ -68,6 +68,7 @@ def sharpness(
     tolerance: float = 0.01,
     sample_weight: Any = None,
     seed: int = 0,
+    loss: autodiff.Loss | None = None,
 ) -> Sharpness:
     """Measures the largest and the smallest eigenvalue of the Hessian.
 
@@ -94,6 +95,8 @@ def sharpness(
         tolerance: Relative error bound to stop at, not negative.
         sample_weight: Weights of the samples, or None.
         seed: Integer that determines the random start.
+        loss: What to measure instead of the compiled loss, a function
+            `(model, x, y, sample_weight) -> scalar`, see `landscape`.
 
     Returns:
         A `Sharpness`. All entries but `loss` and `gradient_norm` are NaN if loss or
@@ -111,13 +114,14 @@ def sharpness(
     print(f"stable at learning rates below {2 / r.sharpness:.3g}")
     ```
     """
-    check_model(model)
-    check_lanczos(iterations, tolerance)
-    batch = to_tensors(model, x, y, sample_weight)
-    check_derivatives(model, batch)
-    r = measure_sharpness(model, batch, iterations, tolerance, seed)
-    check_symmetry(model, r.asymmetry)
-    return r
+    with autodiff.objective(model, loss):
+        check_model(model)
+        check_lanczos(iterations, tolerance)
+        batch = to_tensors(model, x, y, sample_weight)
+        check_derivatives(model, batch)
+        r = measure_sharpness(model, batch, iterations, tolerance, seed)
+        check_symmetry(model, r.asymmetry)
+        return r
 
 
 def check_lanczos(iterations: Any, tolerance: Any) -> None:

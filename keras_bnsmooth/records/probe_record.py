@@ -1,5 +1,6 @@
 """The record of one probe in its log directory."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,32 @@ class ProbeRecord:
         """Closes the event file."""
         if self._events is not None:
             self._events.close()
+
+
+def check_name(name: str) -> str:
+    """Returns the name of a record, or raises a ValueError if it is no file name."""
+    # On any system, since records move between them.
+    if name in ("", ".", "..") or re.search(r"[/\\\0]", name):
+        raise ValueError(
+            "name must be a file name without directories, such as 'landscape'; "
+            f"received {name!r}."
+        )
+    return name
+
+
+def check_log_dir(log_dir: json_lines.PathLike) -> Path:
+    """Returns the absolute path of a log directory, which need not exist yet.
+
+    Raises:
+        ValueError: It is a file, or would be inside of one.
+    """
+    path = Path(log_dir).resolve()
+    existing = next(part for part in (path, *path.parents) if part.exists())
+    if not existing.is_dir():
+        raise ValueError(
+            f"log_dir must be a directory; {existing} is a file. Pass another one."
+        )
+    return path
 
 
 def rows_up_to(step: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -131,6 +131,92 @@ def test_other_callbacks_do_not_count_in_any_order(first):
     np.testing.assert_allclose(history["next_weights"][0], flat(fresh), atol=1e-6)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_weights_swapped_for_their_average_are_no_update(first):
+    """At the end of each epoch, for validation, and for good at the end."""
+    probe = WeightsProbe(BATCH, every=1)
+    model = build(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    fit(model, [probe, swap] if first else [swap, probe], epochs=2)
+    check(probe, trajectory(steps=2 * STEPS))
+
+
+class Weights(keras.callbacks.Callback):
+    """Sets the weights to zero in one hook, once."""
+
+    def __init__(self, hook, call):
+        super().__init__()
+        self.calls = 0
+
+        def zero(*arguments, **logs):
+            if self.calls == call:
+                self.model.set_weights([0 * w for w in self.model.get_weights()])
+            self.calls += 1
+
+        setattr(self, hook, zero)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("hook", "call", "step"),
+    [
+        ("on_train_batch_begin", 3, 3),
+        ("on_train_batch_end", 2, 3),
+        ("on_epoch_begin", 1, STEPS),
+        ("on_epoch_end", 0, STEPS),
+        ("on_train_end", 0, None),
+    ],
+)
+def test_weights_set_by_a_callback_are_no_update(hook, call, step, first):
+    probe, zero = WeightsProbe(BATCH, every=1), Weights(hook, call)
+    model = build()
+    fit(model, [probe, zero] if first else [zero, probe], epochs=2)
+    expected = trajectory(steps=2 * STEPS)[: step and step + 1]
+    history = {name: rows[:step] for name, rows in probe.history.items()}
+    np.testing.assert_allclose(history["weights"], expected[:-1], atol=1e-6)
+    np.testing.assert_allclose(history["next_weights"], expected[1:], atol=1e-6)
+    if step is None:
+        np.testing.assert_array_equal(flat(model), 0)
+    else:
+        assert not probe.history["weights"][step].any()
+        # The gradient at zero reaches the biases of the last layer alone.
+        residual = Y[4 * (step % STEPS) :][:4].mean(axis=0)
+        np.testing.assert_allclose(
+            probe.history["next_weights"][step][-2:], 0.1 * residual, rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_interrupted_run_that_is_restored_goes_on(first, tmp_path):
+    class Interrupted(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise RuntimeError
+
+    def callbacks(probe):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        return [probe, backup] if first else [backup, probe]
+
+    record = tmp_path / "record"
+    stopped = WeightsProbe(BATCH, every=1, log_dir=record)
+    with pytest.raises(RuntimeError):
+        fit(build(), [*callbacks(stopped), Interrupted()], epochs=2)
+    resumed = WeightsProbe(BATCH, every=1, log_dir=record)
+    fit(build(), callbacks(resumed), epochs=2)
+    check(resumed, trajectory(steps=2 * STEPS))
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="takes minutes there")
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_however_the_training_step_is_compiled(jit_compile):
+    probe = WeightsProbe(BATCH, every=1)
+    fit(build(jit_compile=jit_compile), [probe])
+    check(probe, trajectory())
+    eager = WeightsProbe(BATCH, every=1)
+    fit(build(run_eagerly=True), [eager])
+    check(eager, trajectory())
+
+
 def test_several_probes_see_the_same_update():
     several = [WeightsProbe(BATCH, every=n) for n in (1, 3, 3)]
     model = build()

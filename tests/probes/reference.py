@@ -18,7 +18,12 @@ def restored(model):
             variable.assign(value)
 
 
-def value_and_grad(model, weights, x, y, sample_weight=None):
+def compiled_loss(model, x, y, sample_weight):
+    y_pred = model(x, training=True)
+    return model.compute_loss(x, y, y_pred, sample_weight)
+
+
+def value_and_grad(model, weights, x, y, sample_weight=None, loss=compiled_loss):
     """Loss and gradient at `weights`, with the draws that are next in line."""
     differentiate = {
         "tensorflow": _differentiate_on_tensorflow,
@@ -32,28 +37,23 @@ def value_and_grad(model, weights, x, y, sample_weight=None):
     with restored(model):
         for variable, value in zip(model.trainable_variables, weights, strict=True):
             variable.assign(value)
-        loss, gradient = differentiate(model, x, y, sample_weight)
+        value, gradient = differentiate(model, loss, x, y, sample_weight)
     gradient = [
         np.zeros(v.shape) if g is None else keras.ops.convert_to_numpy(g)
         for g, v in zip(gradient, model.trainable_variables, strict=True)
     ]
-    return float(loss), [g.astype(np.float64) for g in gradient]
+    return float(value), [g.astype(np.float64) for g in gradient]
 
 
-def _loss(model, x, y, sample_weight):
-    y_pred = model(x, training=True)
-    return model.compute_loss(x, y, y_pred, sample_weight)
-
-
-def _differentiate_on_tensorflow(model, x, y, sample_weight):
+def _differentiate_on_tensorflow(model, loss, x, y, sample_weight):
     import tensorflow as tf
 
     def evaluate():
         variables = [v.value for v in model.trainable_variables]
         with tf.GradientTape() as tape:
-            loss = _loss(model, x, y, sample_weight)
-        gradient = tape.gradient(loss, variables)
-        return loss, [g if g is None else tf.convert_to_tensor(g) for g in gradient]
+            value = loss(model, x, y, sample_weight)
+        gradient = tape.gradient(value, variables)
+        return value, [g if g is None else tf.convert_to_tensor(g) for g in gradient]
 
     # XLA draws other random numbers from the same seed.
     if model.jit_compile:
@@ -61,7 +61,7 @@ def _differentiate_on_tensorflow(model, x, y, sample_weight):
     return evaluate()
 
 
-def _differentiate_on_jax(model, x, y, sample_weight):
+def _differentiate_on_jax(model, loss, x, y, sample_weight):
     import jax
 
     state = [v.value for v in model.non_trainable_variables]
@@ -71,40 +71,42 @@ def _differentiate_on_jax(model, x, y, sample_weight):
         variables = model.trainable_variables + model.non_trainable_variables
         values = zip(variables, weights + state, strict=True)
         with keras.StatelessScope(values, collect_losses=True):
-            return _loss(model, x, y, sample_weight)
+            return loss(model, x, y, sample_weight)
 
     return jax.value_and_grad(evaluate)([v.value for v in model.trainable_variables])
 
 
-def _differentiate_on_torch(model, x, y, sample_weight):
+def _differentiate_on_torch(model, loss, x, y, sample_weight):
     model.zero_grad()  # a training step leaves its gradient
-    loss = _loss(model, x, y, sample_weight)
+    value = loss(model, x, y, sample_weight)
     variables = [v.value for v in model.trainable_variables]
-    loss.backward()
+    value.backward()
     gradient = [None if v.grad is None else v.grad.clone() for v in variables]
     model.zero_grad()
-    return loss.detach(), gradient
+    return value.detach(), gradient
 
 
 def norm(arrays):
     return np.sqrt(sum(np.sum(np.square(np.asarray(a, np.float64))) for a in arrays))
 
 
-def landscape(model, x, y, step_sizes, sample_weight=None, direction=None):
+def landscape(
+    model, x, y, step_sizes, sample_weight=None, direction=None, loss=compiled_loss
+):
     """Returns loss, gradient norm, losses, gradient distances and beta."""
     weights = [np.array(v.numpy()) for v in model.trainable_variables]
-    loss, g = value_and_grad(model, weights, x, y, sample_weight)
+    start, g = value_and_grad(model, weights, x, y, sample_weight, loss)
     direction = g if direction is None else [norm(g) * d for d in direction]
     losses, distances = [], []
     for s in step_sizes:
         moved = [
             (w - s * d).astype(w.dtype) for w, d in zip(weights, direction, strict=True)
         ]
-        moved_loss, moved_g = value_and_grad(model, moved, x, y, sample_weight)
+        moved_loss, moved_g = value_and_grad(model, moved, x, y, sample_weight, loss)
         losses.append(moved_loss)
         distances.append(norm([a - b for a, b in zip(moved_g, g, strict=True)]))
     beta = max(d / (s * norm(g)) for d, s in zip(distances, step_sizes, strict=True))
-    return loss, norm(g), np.array(losses), np.array(distances), beta
+    return start, norm(g), np.array(losses), np.array(distances), beta
 
 
 def internal_covariate_shift(model, groups, x, y, learning_rate, sample_weight=None):
