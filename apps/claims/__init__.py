@@ -11,9 +11,19 @@ from apps.claims.distributions import DISTRIBUTIONS
 from apps.claims.smoothness import SMOOTHNESS
 from apps.claims.training import TRAINING
 
+# The commit that fixed the rules.
+RULES_REVISION = "89b850beb7cd3eaaf783ad153fd3facf2afe61d1"
 CLAIMS = (*TRAINING, *DISTRIBUTIONS, *COVARIATE_SHIFT, *SMOOTHNESS)
 
-__all__ = ["CLAIMS", "Claim", "Judgement", "Rule", "judge", "judge_all"]
+__all__ = [
+    "CLAIMS",
+    "RULES_REVISION",
+    "Claim",
+    "Judgement",
+    "Rule",
+    "judge",
+    "judge_all",
+]
 
 
 def judge_all(runs):

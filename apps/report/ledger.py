@@ -10,14 +10,22 @@ SIGNS = {BORNE_OUT: "✓", NOT_BORNE_OUT: "✗", UNDECIDED: "?"}
 
 def value_text(judgement):
     """Formats our value and its spread, such as `1.8 x (1.6 to 2.1, 3 seeds)`."""
-    values = list(judgement.values.values())
+    return spread_text(list(judgement.values.values()), judgement.claim.unit)
+
+
+def spread_text(values, unit):
+    """Formats the median of values, one per seed, with its unit and their range."""
     if not values:
         return "not measured"
-    unit = judgement.claim.unit
     if len(values) == 1:
-        return f"{number(values[0])} {unit} (one seed)"
-    median, low, high = map(number, (np.median(values), min(values), max(values)))
-    return f"{median} {unit} ({low} to {high}, {len(values)} seeds)"
+        return f"{_with_unit(values[0], unit)} (one seed)"
+    median = _with_unit(np.median(values), unit)
+    low, high = map(number, (min(values), max(values)))
+    return f"{median} ({low} to {high}, {len(values)} seeds)"
+
+
+def _with_unit(value, unit):
+    return f"{number(value)} {unit}".strip()
 
 
 def number(value):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import jinja2
 
+from apps.claims import RULES_REVISION
+from apps.claims.readings import READINGS
 from apps.report import ledger
 from keras_bnsmooth.records.json_lines import atomic_write
 
@@ -65,6 +67,9 @@ def write_page(path, *, title, command, runs, judgements, figures, theorems=None
         runs=[_run_row(run) for run in runs.runs],
         problems=runs.problems,
         made_on=_made_on(runs.runs),
+        rules_revision=RULES_REVISION,
+        readings=[_reading(reading, runs) for reading in READINGS],
+        anchor=lambda figure: figure.lower().replace(" ", "-"),
         groups=[
             (title, [one for one in judgements if one.claim.setting.network == network])
             for network, title in _TITLES.items()
@@ -94,8 +99,43 @@ def _run_row(run):
         "end": end,
         "steps": run.steps,
         "command": run.config.get("command", ""),
-        "revision": (run.config.get("revision") or "unknown")[:10],
+        "revision": run.config.get("revision") or "unknown",
     }
+
+
+def _reading(reading, runs):
+    """The cells of a reading and of its quantities."""
+    rows = [
+        (
+            quantity.text,
+            *(
+                ledger.spread_text(values, quantity.unit)
+                for values in quantity.values(runs)
+            ),
+        )
+        for quantity in reading.quantities
+    ]
+    return {**vars(reading), "rows": rows}
+
+
+def _describe_runs(network, runs):
+    """Yields a line on the runs of a network, if there are any."""
+    runs = [run for run in runs if run.network == network]
+    if not runs:
+        return
+
+    def each(values):
+        return ", ".join(map(str, sorted(set(values), key=lambda v: (str(type(v)), v))))
+
+    size = "depth " + each(run.flags["depth"] for run in runs)
+    if network == "vgg":
+        size += ", width " + each(run.flags["width"] for run in runs)
+    yield (
+        f"{_TITLES[network]}: {len(runs)} runs of {size}; "
+        f"{each(run.steps for run in runs)} steps; learning rates "
+        f"{each(f'{run.learning_rate:g}' for run in runs)}; seeds "
+        f"{each(run.seed for run in runs)}; norms {each(run.norm for run in runs)}."
+    )
 
 
 def _made_on(runs):
@@ -105,6 +145,9 @@ def _made_on(runs):
         return list(dict.fromkeys(value for value in values if value))
 
     return {
+        "networks": [
+            line for network in _TITLES for line in _describe_runs(network, runs)
+        ],
         "data": distinct(run.config.get("provenance") for run in runs),
         "devices": distinct(run.config.get("device") for run in runs),
         "versions": distinct(

@@ -46,13 +46,14 @@ def test_a_changed_record_moves_the_report_and_a_damaged_run_is_named(saved):
     rows = json_lines.read(path)
     path.unlink()
     for row in rows:
-        json_lines.append(path, {**row, "beta": 7.5 * row["beta"]})
+        distances = [7.5 * distance for distance in row["gradient_distances"]]
+        json_lines.append(path, {**row, "gradient_distances": distances})
     (saved / "cpu" / "vgg_linf_0.1_0" / "result.json").unlink()
     output, after = _numbers(saved)
     name = "BN smooths the VGG: effective beta"
     cells = [page.partition(name)[2].partition("</tr>")[0] for page in (before, after)]
-    assert "1 (one seed)" in cells[0] and "not borne out</span>" in cells[0]
-    assert "7.5 (one seed)" in cells[1] and "✓ borne out</span>" in cells[1]
+    assert "1 x (one seed)" in cells[0] and "not borne out</span>" in cells[0]
+    assert "7.5 x (one seed)" in cells[1] and "✓ borne out</span>" in cells[1]
     assert f"Left out: {saved}/cpu/vgg_linf_0.1_0: the run is not finished" in output
     assert "figure 11 lacks runs: vgg linf" in output
     suggested = output.partition("figure 11 lacks")[2].splitlines()[0]

@@ -98,7 +98,10 @@ def test_the_dln_over_learning_rates_with_the_edge_of_stability(tmp_path):
         np.array(cosine["standard"])[:, 1], np.array(numbers) / 10
     )
     np.testing.assert_allclose(np.array(cosine["BN"])[:, 1], np.array(numbers) / 20)
-    np.testing.assert_allclose(np.array(beta["standard"])[:, 1], 17 * np.array(numbers))
+    # The largest ratio is that of 2 x factor to 0.4 x 3.
+    np.testing.assert_allclose(
+        np.array(beta["standard"])[:, 1], np.array(numbers) * 2 / 1.2
+    )
     np.testing.assert_allclose(
         beta["2 / learning rate"], [(rate, 2 / rate) for rate in DLN_LEARNING_RATES]
     )
@@ -165,4 +168,4 @@ def test_the_vgg_over_learning_rates_is_that_of_the_short_runs(tmp_path):
     ]
     accuracy, beta = (_lines(axes) for axes in paper_figure(16).draw(RunSet(runs)).axes)
     np.testing.assert_allclose(accuracy["BN"], [[0.01, 0.003], [1.0, 0.3]])
-    assert beta["BN"] == [[0.01, 17.0], [1.0, 17.0]]
+    np.testing.assert_allclose(beta["BN"], [[0.01, 2 / 1.2], [1.0, 2 / 1.2]])
