@@ -6,12 +6,13 @@
     python -m apps.sweep --run_flags="--dataset=digits --depth=11 --width=8 --steps=200"
 
 Each run has an ordinary run directory. A run that fails or diverges does not stop the
-others; rerun the same command to make only the missing ones. The sweep writes
-`OUTPUT/grid.csv` and `OUTPUT/grid.png`.
+others, but the exit code is then 1; rerun the same command to make only the missing
+ones. The sweep writes `OUTPUT/grid.csv` and `OUTPUT/grid.png`.
 """
 
 import itertools
 import shlex
+from collections import Counter
 from pathlib import Path
 
 from absl import flags
@@ -99,6 +100,14 @@ def arguments(name, run_flags, folder):
     ]
 
 
+def check_flags_of_runs(job):
+    """Raises a UserError if the program of a job does not accept its flags."""
+    program_flags = [*job.arguments, "--only_check_args"]
+    mistake = local.follow(local.start(program_flags, threads=1))
+    if mistake is not None:
+        raise UserError(f'--run_flags="{FLAGS.run_flags}": {mistake}.')
+
+
 def run(jobs, done):
     """Runs jobs on the selected engine; returns the `Outcome`."""
     if FLAGS.engine == "local":
@@ -118,6 +127,8 @@ def main():
     missing = [name for name in grid if not (folder / name / "result.json").exists()]
     print(f"{len(grid)} runs in {folder}, {len(grid) - len(missing)} of them finished.")
     jobs = [Job(name, arguments(name, grid[name], folder), 1) for name in missing]
+    if jobs and FLAGS.run_flags:
+        check_flags_of_runs(jobs[0])
     outcome = run(jobs, done=len(grid) - len(missing))
     rows = [
         grid_row(folder / name, run_flags, outcome.failed.get(name, ""))
@@ -125,10 +136,17 @@ def main():
     ]
     write_grid(folder / "grid.csv", rows)
     save(draw_learning_rates(rows), folder / "grid.png")
-    for row in rows:
-        if row["status"] != "finished":
-            print(f"{row['run']}: {row['status']}. {row['message']}")
+    ended_otherwise = [row for row in rows if row["status"] != "finished"]
+    for row in ended_otherwise:
+        print(f"{row['run']}: {row['status']}. {row['message']}")
     print(f"{folder / 'grid.csv'} and {folder / 'grid.png'} show all {len(rows)} runs.")
+    if ended_otherwise:
+        counts = Counter(row["status"] for row in ended_otherwise)
+        how = ", ".join(f"{count} {status}" for status, count in counts.items())
+        raise UserError(
+            f"{len(ended_otherwise)} of {len(rows)} runs did not finish ({how}); "
+            "rerun the same command to try those that failed again."
+        )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Outcome:
     """Result of running jobs.
 
     Attributes:
-        failed: Dict from the name of each failed job to its last line of output.
+        failed: Dict from the name of each failed job to the reason, see `follow`.
         left: Names of the jobs that did not end in time.
     """
 
@@ -119,7 +119,10 @@ def start(arguments, threads):
 
 
 def follow(process, on_line=lambda line: None):
-    """Waits for a program; returns its last line if it failed, else None.
+    """Waits for a program; returns why it failed, or None.
+
+    The reason is the signal that killed it, else its last line of output, apart from
+    absl's hint on help, which follows the mistake in a flag.
 
     Args:
         process: Returned by `start`.
@@ -129,11 +132,13 @@ def follow(process, on_line=lambda line: None):
     with process:
         for line in process.stdout:
             line = line.strip()
-            if line:
+            if line and not line.startswith("Pass --help"):
                 lines.append(line)
                 on_line(line)
     if process.returncode == 0:
         return None
+    if process.returncode < 0:
+        return f"killed by {signal.Signals(-process.returncode).name}"
     return lines[-1] if lines else f"exit code {process.returncode} without output"
 
 

@@ -1,9 +1,15 @@
 """Engine that runs jobs on a Ray cluster."""
 
+import signal
 import socket
+import subprocess
+import sys
 
 from apps.engines.local import Outcome, Progress, follow, start
 from apps.errors import UserError
+
+# Connecting takes a few seconds; without an answer, Ray keeps trying for minutes.
+_CONNECT_SECONDS = 60
 
 
 def run_jobs(jobs, address=None, cpus=1, gpus=0.0, done_minutes=0.0):
@@ -28,6 +34,8 @@ def run_jobs(jobs, address=None, cpus=1, gpus=0.0, done_minutes=0.0):
         UserError: Ray is not installed, or there is no cluster.
     """
     ray = _connect(address)
+    # Ray ends the process with a dump of its stack.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     # -1: as often as nodes die. Python errors are not retried.
     @ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=-1)
@@ -63,7 +71,7 @@ def _connect(address):
         f"there is no Ray cluster at {address or 'this machine'}; start one with "
         "`ray start --head`, or pass its --ray_address."
     )
-    if address is not None and not _answers(address):
+    if address is not None and not (_answers(address) and _connects(address)):
         raise no_cluster
     try:
         ray.init(address=address or "auto", log_to_driver=False, logging_level="error")
@@ -72,8 +80,22 @@ def _connect(address):
     return ray
 
 
+def _connects(address):
+    """Whether Ray connects, which may take another address than the given one."""
+    code = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False)"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, address],
+            capture_output=True,
+            timeout=_CONNECT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
 def _answers(address):
-    """Whether something listens at HOST:PORT; Ray would keep trying for minutes."""
+    """Whether something listens at HOST:PORT."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=10):

@@ -1,6 +1,7 @@
 """Networks over a range of learning rates: grids of runs, figures 15 and 16."""
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from apps.claims import statistics
 from apps.figures.paper import BOTH, Shown, paper_figure
@@ -79,6 +80,7 @@ def draw_learning_rates(rows):
             _draw_norm(axes, rows, norm, name)
         axes.set(xlabel="learning rate", ylabel=_PANELS[name])
         set_log_scale(axes, "xy" if name in _LOG else "x")
+        _label_rates(axes, [row["learning_rate"] for row in rows])
         axes.grid(alpha=0.3)
     return finish(figure, _describe_ends(rows))
 
@@ -153,12 +155,21 @@ def _draw_rates(shown, names, labels=_PANELS):
                 axes.plot(rates, edge, color="#666666", linewidth=0.8, label=_EDGE)
             axes.set_ylabel(labels[name])
             set_log_scale(axes, "xy" if name in _LOG else "x")
+            _label_rates(axes, rates)
             axes.grid(alpha=0.3)
         if len(rows) > 1:
             line[0].set_title(title, loc="left", fontsize="medium")
     for axes in grid[-1]:
         axes.set_xlabel("learning rate")
     return figure
+
+
+def _label_rates(axes, rates):
+    """Marks the learning rates that were used, instead of powers of ten."""
+    rates = sorted(set(rates))
+    labels = [f"{rate:g}" for rate in rates]
+    axes.set_xticks(rates, labels, rotation=45 if len(rates) > 4 else 0)
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _row(run):

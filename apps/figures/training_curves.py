@@ -96,7 +96,8 @@ def label_runs(runs):
     """Returns a label per run directory: the flags in which the runs differ.
 
     `--workdir` and the intervals of measurements do not distinguish runs. Folders that
-    a program has not written have no flags and are labeled by their name.
+    a program has not written have no flags and are labeled by their name. Labels that
+    would be alike are replaced by paths, without what these have in common.
     """
     configs = [_read_config(run) for run in runs]
     programs = [all_flags(config) for config in configs if config]
@@ -107,10 +108,21 @@ def label_runs(runs):
         and not name.endswith("_every")
         and any(flags.get(name) != programs[0][name] for flags in programs)
     ]
-    return [
+    labels = [
         _label(all_flags(config), differ) if config else Path(run).name
         for run, config in zip(runs, configs, strict=True)
     ]
+    return labels if len(set(labels)) == len(labels) else _distinct_paths(runs)
+
+
+def _distinct_paths(runs):
+    """Returns the paths without the components with which all begin or end."""
+    paths = [Path(run).absolute().parts for run in runs]
+    while len({path[:1] for path in paths}) == 1 and all(len(p) > 1 for p in paths):
+        paths = [path[1:] for path in paths]
+    while len({path[-1:] for path in paths}) == 1 and all(len(p) > 1 for p in paths):
+        paths = [path[:-1] for path in paths]
+    return ["/".join(path) for path in paths]
 
 
 def style_runs(runs):

@@ -42,14 +42,25 @@ def grid_row(path, flags, failure=""):
         status = "failed" if failed else "not finished"
         return row | {"status": status, "message": failure or str(error)}
     for name in _METRICS:
-        if name in run.record("metrics"):
-            row[name] = statistics.at_the_end(run, name)
+        row[name] = _at_the_end(run, name)
     if run.has("landscape") and not np.isnan(betas := statistics.beta(run)).all():
         row["beta"] = float(np.nanmedian(betas))
     return row | {
         "status": "diverged" if run.diverged else "finished",
         "message": failure or run.result.get("message", ""),
     }
+
+
+def _at_the_end(run, name):
+    """The metric at the end; that of the result if it was not recorded by then."""
+    metrics = run.record("metrics")
+    if name in metrics and not run.diverged:
+        end = metrics[name][metrics["step"] > 0.95 * run.steps]
+        if np.isnan(end).all():
+            return run.result.get(name)
+    elif name not in metrics:
+        return run.result.get(name)
+    return statistics.at_the_end(run, name)
 
 
 def write_grid(path, rows):

@@ -27,15 +27,22 @@ def test_jobs_run_in_order_and_show_progress_over_all(capfd):
     assert lines[-1].startswith("[2 of 2 runs, 100%")
 
 
-def test_a_failure_does_not_stop_the_others_and_its_last_line_is_kept():
+def test_a_failure_does_not_stop_the_others_and_its_reason_is_kept():
     jobs = [
         _job("bad", "import sys; print('why', file=sys.stderr); sys.exit(1)"),
         _job("silent", "import os; os._exit(3)"),
+        _job("killed", "import os; print('step 1/2'); os.kill(os.getpid(), 9)"),
+        _job("misspelt", "print('Unknown flag'); print('Pass --helpshort'); exit(1)"),
         _job("good", "pass"),
     ]
     outcome = run_jobs(jobs, at_once=2)
     assert outcome.left == []
-    assert outcome.failed == {"bad": "why", "silent": "exit code 3 without output"}
+    assert outcome.failed == {
+        "bad": "why",
+        "silent": "exit code 3 without output",
+        "killed": "killed by SIGKILL",
+        "misspelt": "Unknown flag",
+    }
 
 
 def test_two_jobs_run_at_the_same_time(tmp_path):

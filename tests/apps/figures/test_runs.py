@@ -31,3 +31,14 @@ def test_a_norm_looks_the_same_as_in_the_figures_of_the_paper(tmp_path):
 def test_runs_of_one_norm_look_different(tmp_path):
     first, second = style_runs(folders(tmp_path, ("bn", 11), ("bn", 13)))
     assert first.color != second.color
+
+
+def test_runs_of_the_same_name_are_labeled_by_their_paths(tmp_path):
+    before, after, other = (
+        save_run(tmp_path / name, {}, "bn")
+        for name in ("before/bn", "after/bn", "after/b")
+    )
+    assert label_runs([before, after]) == ["before", "after"]
+    assert label_runs([before, after, other]) == ["before/bn", "after/bn", "after/b"]
+    mine = [tmp_path / name / "mine" for name in ("x", "y")]
+    assert label_runs(mine) == ["x", "y"]

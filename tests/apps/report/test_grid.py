@@ -17,6 +17,22 @@ def test_a_row_summarizes_a_run(tmp_path):
     assert (row["beta"], row["message"]) == (2.0, "")
 
 
+def test_a_metric_that_was_not_recorded_at_the_end_is_that_of_the_result(tmp_path):
+    def without(step, row):
+        return {k: v for k, v in row.items() if k != "test_accuracy" or step < 60}
+
+    def never(_, row):
+        return {k: v for k, v in row.items() if k != "test_accuracy"}
+
+    for change in (without, never):
+        run = write_run(
+            tmp_path / change.__name__,
+            rows={"metrics": change},
+            result={"test_accuracy": 0.7},
+        )
+        assert grid_row(run, FLAGS)["test_accuracy"] == 0.7
+
+
 def test_unfinished_runs_are_distinguished(tmp_path):
     result = {"status": "diverged", "message": "no longer finite"}
     run = write_run(tmp_path, result=result)
