@@ -194,7 +194,7 @@ def test_models_that_override_anything_else_are_measured():
 def test_models_that_were_never_compiled_are_measured_on_a_given_loss():
     model = build()
     expected = probes.landscape(model, X, Y, [0.1], loss=quartic).loss
-    bare = keras.Sequential(model.layers)
+    bare = keras.Sequential([keras.Input((4,)), *model.layers])
     assert not bare.compiled
     r = probes.landscape(bare, X, Y, [0.1], loss=quartic)
     assert r.loss == pytest.approx(expected)
