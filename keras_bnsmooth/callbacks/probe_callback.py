@@ -12,7 +12,7 @@ import numpy as np
 from keras_bnsmooth import keras_model
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
-from keras_bnsmooth.probes.arguments import check_built, to_tensors
+from keras_bnsmooth.probes.arguments import check_built, check_keras, prepare
 from keras_bnsmooth.records.columns import to_columns
 from keras_bnsmooth.records.dashboard import Dashboard
 from keras_bnsmooth.records.json_lines import PathLike
@@ -152,6 +152,11 @@ class ProbeCallback(keras.callbacks.Callback):
         """Returns TensorBoard's histograms as a dict: tag to (counts, edges)."""
         return {}
 
+    def set_model(self, model):
+        """Attaches the callback to the model that `fit` trains."""
+        check_keras(model)
+        super().set_model(model)
+
     def on_train_begin(self, logs=None):
         """Runs the trial measurement."""
         if self._probed_model not in (None, self.model):
@@ -248,8 +253,9 @@ class ProbeCallback(keras.callbacks.Callback):
         self._last_step = max(step - self.model.steps_per_execution, recorded)
 
     def _tensors(self, batch):
-        check_built(self.model)
-        return None if batch is None else to_tensors(self.model, *batch)
+        if batch is None:
+            return check_built(self.model)
+        return prepare(self.model, batch)
 
 
 def _one_line(error):

@@ -63,8 +63,8 @@ def critical_learning_rate(
     print(f"the loss of this batch falls at learning rates below {eta:.3g}")
     ```
     """
-    check_model(model)
     batch = to_tensors(model, x, y, sample_weight)
+    check_model(model)
     if direction is not None:
         direction = as_weights(model, direction, "direction")
         if not all(np.all(np.isfinite(d)) for d in to_host(direction)):

@@ -95,6 +95,7 @@ def internal_covariate_shift(
         print(f"{name:20} {l2:10.3g} {cosine:6.3f}")
     ```
     """
+    batch = to_tensors(model, x, y, sample_weight)
     check_model(model)
     if (learning_rate is None) == (next_weights is None):
         raise ValueError("Pass either learning_rate or next_weights, and not both.")
@@ -104,7 +105,6 @@ def internal_covariate_shift(
         raise ValueError(
             f"learning_rate must be positive and finite; received {learning_rate}."
         )
-    batch = to_tensors(model, x, y, sample_weight)
     if weights is not None:
         weights = as_weights(model, weights)
     if next_weights is not None:

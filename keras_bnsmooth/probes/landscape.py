@@ -122,9 +122,9 @@ def landscape(
     print(r.losses.min(), r.losses.max(), r.beta)
     ```
     """
+    batch = to_tensors(model, x, y, sample_weight)
     check_model(model)
     step_sizes = check_step_sizes(step_sizes)
-    batch = to_tensors(model, x, y, sample_weight)
     random = random_direction(direction, model.trainable_variables, seed)
     return measure_landscape(model, batch, step_sizes, random)
 

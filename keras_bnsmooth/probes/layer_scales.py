@@ -96,10 +96,10 @@ def layer_scales(
         print(f"{name:20} moved by {ratio:.2%}")
     ```
     """
+    batch = None if x is None else to_tensors(model, x, y, sample_weight)
     check_model(model)
     weights = _to_arrays(as_weights(model, weights))
     next_weights = _to_arrays(as_weights(model, next_weights, "next_weights"))
-    batch = None if x is None else to_tensors(model, x, y, sample_weight)
     return measure_layer_scales(model, weights, next_weights, learning_rate, batch)
 
 

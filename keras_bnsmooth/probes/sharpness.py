@@ -111,9 +111,9 @@ def sharpness(
     print(f"stable at learning rates below {2 / r.sharpness:.3g}")
     ```
     """
+    batch = to_tensors(model, x, y, sample_weight)
     check_model(model)
     check_lanczos(iterations, tolerance)
-    batch = to_tensors(model, x, y, sample_weight)
     check_derivatives(model, batch)
     r = measure_sharpness(model, batch, iterations, tolerance, seed)
     check_symmetry(model, r.asymmetry)

@@ -325,15 +325,11 @@ def test_rejects_models_without_a_loss_or_weights():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="no trainable weights"):
         probes.landscape(model, x, y, STEP_SIZES)
-    unbuilt = keras.Sequential([keras.layers.Dense(2)])
-    unbuilt.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="is not built"):
-        probes.landscape(unbuilt, x, y, STEP_SIZES)
 
 
 def test_rejects_batches_that_do_not_fit():
     model, (x, y) = example_models.mlp()
-    with pytest.raises(ValueError, match="x has 8, y has 7"):
+    with pytest.raises(ValueError, match="the same number of samples"):
         probes.landscape(model, x, y[:7], STEP_SIZES)
     with pytest.raises(ValueError, match="no samples"):
         probes.landscape(model, x[:0], y[:0], STEP_SIZES)
