@@ -212,7 +212,8 @@ def call_in_training_mode(model: keras.Model, x: Any) -> Any:
 
 def compute_loss(model: keras.Model, x, y, y_pred, sample_weight) -> Any:
     """Returns the loss as `Model.train_step` computes it, a scalar tensor."""
-    return model._compute_loss(x, y, y_pred, sample_weight, training=True)
+    with _private_loss(model):
+        return model._compute_loss(x, y, y_pred, sample_weight, training=True)
 
 
 def build_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> None:
@@ -221,14 +222,41 @@ def build_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> None:
     Keras creates them when it first computes the loss. While JAX traces, they would get
     values that are invalid afterwards, so `fit` builds the loss before, as this does.
     """
+    with _private_loss(model) as loss:
+        if keras.backend.backend() != "jax" or loss is None or loss.built or y is None:
+            return
+        with preserve_added_losses(model):
+            y_pred = compute_output_spec(model, x)
+            compute_output_spec(
+                model._compute_loss, x, y, y_pred, sample_weight, training=False
+            )
+
+
+# Copies of compiled losses, each of which stays unbuilt until `fit` builds it.
+_loss_copies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def _private_loss(model):
+    """Context in which a copy replaces a compiled loss that is not built yet.
+
+    If the loss is not built, `fit` takes a batch from its data to build it, for which
+    shuffled data draw random numbers. With a loss built by a probe it would draw fewer,
+    and train on the samples in another order.
+    """
     loss = getattr(model, "_compile_loss", None)
-    if keras.backend.backend() != "jax" or loss is None or loss.built or y is None:
+    if loss is None or loss.built:
+        yield loss
         return
-    with preserve_added_losses(model):
-        y_pred = compute_output_spec(model, x)
-        compute_output_spec(
-            model._compute_loss, x, y, y_pred, sample_weight, training=False
+    if loss not in _loss_copies:
+        _loss_copies[loss] = type(loss)(
+            loss._user_loss, loss._user_loss_weights, loss.reduction, loss.output_names
         )
+    vars(model)["_compile_loss"] = _loss_copies[loss]
+    try:
+        yield _loss_copies[loss]
+    finally:
+        vars(model)["_compile_loss"] = loss
 
 
 def compile_token(model: keras.Model) -> Any:
