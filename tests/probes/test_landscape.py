@@ -240,8 +240,14 @@ def test_a_thousand_probes_do_not_grow_memory():
     assert peak() - before < 20  # MiB
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
-@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        "mixed_bfloat16",
+        pytest.param("float64", marks=pytest.mark.tensorflow),
+    ],
+)
 def test_other_precisions(policy):
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(policy)
