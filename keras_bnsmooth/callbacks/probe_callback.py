@@ -36,10 +36,12 @@ class ProbeCallback(keras.callbacks.Callback):
     immediately; it is skipped if the same model, compiled the same way, has passed it.
 
     Args:
-        data: What to measure on: one batch (x, y) or (x, y, sample_weight); a
-            function from the step to a batch; a `keras.utils.PyDataset`; or a
-            `tf.data.Dataset` other than the one that training iterates. May be None if
-            the subclass says `needs_data = False`; every batch is None then.
+        data: What to measure on, converted as `fit` does: one batch (x, y) or
+            (x, y, sample_weight), or x alone as an array or a dict; a function from the
+            step to a batch; a `keras.utils.PyDataset`; or a `tf.data.Dataset` or torch
+            `DataLoader` other than the one that training iterates. Global random
+            generators that the data draw from are left as they were. May be None if the
+            subclass says `needs_data = False`; every batch is None then.
         every: When to measure: N for every N steps, a list of steps, or a schedule
             such as `LogSpaced()`.
         log_dir: Directory for the record, or None to keep only `history`. The probe
