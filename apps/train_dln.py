@@ -10,8 +10,7 @@ directory; rerun the same command to resume a stopped run.
 
 The loss is the literal squared norm, summed over all samples and outputs. Runs compute
 in float64: in float32, rounding hides how the loss and the gradient change along the
-shortest steps. On JAX, Keras' BatchNormalization takes its statistics in float32 all
-the same, and on torch Keras supports float32 alone.
+shortest steps. On JAX and torch, Keras supports float32 alone.
 """
 
 import itertools
@@ -41,8 +40,7 @@ flags.DEFINE_enum(
     "dtype",
     default_precision(),
     ["float32", "float64"],
-    "Floating-point precision of all computations; with float64 on JAX, statistics of "
-    "BatchNormalization stay in float32.",
+    "Floating-point precision of all computations; float64 needs TensorFlow.",
 )
 
 

@@ -11,7 +11,11 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from keras.src.backend import compute_output_spec
+from keras.src.backend.common import global_state
 from keras.src.losses.loss import scale_loss_for_distribution
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
 
 def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
@@ -148,6 +152,118 @@ def _snapshot_of(model, state):
         return snapshot(model)
 
 
+def arrays_to_tensors(x: Any, y=None, sample_weight=None, class_weight=None) -> tuple:
+    """Returns (x, y, sample_weight) as the tensors that `fit(x, y, ...)` trains on.
+
+    Floating-point arrays become `keras.config.floatx()`, and class weights become
+    sample weights. Inputs that differ in length, which `fit` takes in datasets only,
+    are accepted with targets of any length.
+
+    Args:
+        x: Array, data frame, tensor or SciPy sparse matrix, or a nested structure of
+            them.
+        y: Targets in the same form, or None.
+        sample_weight: Weights of the samples, or None.
+        class_weight: Dict from class to weight, or None.
+
+    Raises:
+        ValueError: Keras does not accept the arrays together.
+    """
+    lengths = {
+        tuple(getattr(leaf, "shape", [-1]))[:1] for leaf in keras.tree.flatten(x)
+    }
+    if len(lengths) > 1 or () in lengths:
+        batch = (x, y, sample_weight)
+        return batch_to_tensors(batch, class_weight, as_arrays=True)
+    adapter = ArrayDataAdapter(x, y, sample_weight, class_weight=class_weight)
+    return batch_to_tensors(adapter._inputs, as_arrays=True)
+
+
+def batch_to_tensors(batch: Any, class_weight=None, as_arrays: bool = False) -> tuple:
+    """Returns (x, y, sample_weight) as the tensors of a batch of `fit(dataset)`.
+
+    Args:
+        batch: x, (x,), (x, y) or (x, y, sample_weight).
+        class_weight: Dict from class to weight, or None.
+        as_arrays: Whether to convert floating-point arrays to `keras.config.floatx()`,
+            as `fit` does with arrays but not with batches of datasets.
+
+    Raises:
+        ValueError: The batch has another form, or Keras does not accept its parts.
+    """
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    if class_weight is not None:
+        weighted = ArrayDataAdapter(y, y, sample_weight, class_weight=class_weight)
+        *_, sample_weight = weighted._inputs
+    convert = _of_arrays if as_arrays else _of_datasets
+    return keras.tree.map_structure(
+        lambda leaf: (
+            None if leaf is None else keras.ops.convert_to_tensor(convert(leaf))
+        ),
+        (x, y, sample_weight),
+    )
+
+
+def _of_arrays(array):
+    """Converts like Keras' adapter of arrays, which slices all of them."""
+    sliceable = array_slicing.convert_to_sliceable(array)
+    if not array.shape:
+        return sliceable.array
+    whole = sliceable[slice(0, array.shape[0])]
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return sliceable.convert_to_jax_compatible(whole)
+    if backend == "torch":
+        return sliceable.convert_to_torch_compatible(whole)
+    whole = sliceable.convert_to_tf_dataset_compatible(whole)
+    return getattr(whole, "sparse", whole)
+
+
+def _of_datasets(element):
+    """Converts like Keras' adapters of generators and datasets."""
+    if keras.backend.backend() == "jax":
+        return next(data_adapter_utils.get_jax_iterator([element]))
+    if keras.backend.backend() == "tensorflow":
+        if data_adapter_utils.is_scipy_sparse(element):
+            return data_adapter_utils.scipy_sparse_to_tf_sparse(element)
+        if data_adapter_utils.is_jax_sparse(element):
+            return data_adapter_utils.jax_sparse_to_tf_sparse(element)
+    return element
+
+
+# Models some of whose layers stay without weights, because nothing calls them.
+_completely_built: weakref.WeakSet = weakref.WeakSet()
+
+
+def build(model: keras.Model, x: Any) -> None:
+    """Creates the weights of a model that is not built, as `fit` does.
+
+    Initializers and layers draw the seeds that they would draw in `fit`, which then
+    draws none.
+
+    Args:
+        model: The model.
+        x: Inputs of a batch.
+    """
+    if model in _completely_built:
+        return
+    parts = flat_layers(model)
+    if custom_training(model) is not None:
+        parts.remove(model)  # which need not have outputs, and is then never built
+    if not all(layer.built for layer in parts):
+        symbolic = keras.tree.map_structure(
+            lambda leaf: keras.KerasTensor(leaf.shape, _dtype(leaf)), x
+        )
+        strategy = getattr(model, "distribute_strategy", None)
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            compute_output_spec(model, symbolic, training=False)
+    _completely_built.add(model)
+
+
+def _dtype(tensor):
+    return keras.backend.standardize_dtype(tensor.dtype)
+
+
 def call_in_training_mode(model: keras.Model, x: Any) -> Any:
     """Returns the outputs of the model in training mode."""
     if model._call_has_training_arg:
@@ -157,7 +273,8 @@ def call_in_training_mode(model: keras.Model, x: Any) -> Any:
 
 def compute_loss(model: keras.Model, x, y, y_pred, sample_weight) -> Any:
     """Returns the loss as `Model.train_step` computes it, a scalar tensor."""
-    return model._compute_loss(x, y, y_pred, sample_weight, training=True)
+    with _private_loss(model):
+        return model._compute_loss(x, y, y_pred, sample_weight, training=True)
 
 
 # The methods that decide, on some backend, which loss training minimizes.
@@ -197,14 +314,41 @@ def build_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> None:
     Keras creates them when it first computes the loss. While JAX traces, they would get
     values that are invalid afterwards, so `fit` builds the loss before, as this does.
     """
+    with _private_loss(model) as loss:
+        if keras.backend.backend() != "jax" or loss is None or loss.built or y is None:
+            return
+        with preserve_added_losses(model):
+            y_pred = compute_output_spec(model, x)
+            compute_output_spec(
+                model._compute_loss, x, y, y_pred, sample_weight, training=False
+            )
+
+
+# Copies of compiled losses, each of which stays unbuilt until `fit` builds it.
+_loss_copies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def _private_loss(model):
+    """Context in which a copy replaces a compiled loss that is not built yet.
+
+    If the loss is not built, `fit` takes a batch from its data to build it, for which
+    shuffled data draw random numbers. With a loss built by a probe it would draw fewer,
+    and train on the samples in another order.
+    """
     loss = getattr(model, "_compile_loss", None)
-    if keras.backend.backend() != "jax" or loss is None or loss.built or y is None:
+    if loss is None or loss.built:
+        yield loss
         return
-    with preserve_added_losses(model):
-        y_pred = compute_output_spec(model, x)
-        compute_output_spec(
-            model._compute_loss, x, y, y_pred, sample_weight, training=False
+    if loss not in _loss_copies:
+        _loss_copies[loss] = type(loss)(
+            loss._user_loss, loss._user_loss_weights, loss.reduction, loss.output_names
         )
+    vars(model)["_compile_loss"] = _loss_copies[loss]
+    try:
+        yield _loss_copies[loss]
+    finally:
+        vars(model)["_compile_loss"] = loss
 
 
 def compile_token(model: keras.Model) -> Any:
@@ -320,6 +464,19 @@ def preserve_added_losses(model: keras.Model) -> Iterator[None]:
             layer._losses[:] = losses
             layer._loss_ids.clear()
             layer._loss_ids.update(loss_ids)
+
+
+def global_seed_generator() -> keras.random.SeedGenerator | None:
+    """Returns the generator of `keras.random` functions that are given no seed.
+
+    None if nothing has drawn from it yet; Keras creates it then.
+    """
+    return global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+
+
+def set_global_seed_generator(generator: keras.random.SeedGenerator | None) -> None:
+    """Replaces the generator that `global_seed_generator` returns."""
+    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
 
 
 def _to_numpy(value):

@@ -10,8 +10,9 @@ import keras
 from keras import ops
 
 from keras_bnsmooth import autodiff, keras_model
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.layers import LpNormalization, NoisyBatchNormalization
-from keras_bnsmooth.probes.arguments import check_built, to_tensors
+from keras_bnsmooth.probes.arguments import check_built
 
 
 def recompute_moving_statistics(
@@ -73,8 +74,10 @@ def recompute_moving_statistics(
     state = [ops.convert_to_tensor(v) for v in model.non_trainable_variables]
     samples = [ops.zeros((), "float32") for _ in layers]
     update = autodiff.compiled(model, _update, noise=bool(noise))
-    for x in _inputs(data):
-        state, samples = update(to_tensors(model, x)[0], state, samples)
+    with preserve_global_generators():
+        for x in _inputs(data):
+            x = autodiff.shard_batch(model, x)
+            state, samples = update(x, state, samples)
     averaged = [layer for layer, n in zip(layers, samples, strict=True) if float(n) > 0]
     if not averaged:
         raise _nothing_to_recompute(model)
@@ -103,27 +106,25 @@ def _nothing_to_recompute(model):
 
 
 def _inputs(data):
-    """Yields the inputs of each batch, at least one."""
+    """Yields the inputs of each batch as tensors, at least one."""
     if isinstance(data, (tuple, Mapping)) or hasattr(data, "shape"):
-        batches = [data]
-    elif isinstance(data, keras.utils.PyDataset):
-        if data.num_batches is None:
-            raise ValueError(
-                "data must end; received a PyDataset whose num_batches is None. Pass "
-                "one that knows its number of batches, or a list of batches."
-            )
-        batches = map(data.__getitem__, range(data.num_batches))
-    elif hasattr(data, "__iter__"):
-        batches = data
-    else:
+        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        yield keras_model.arrays_to_tensors(x)[0]
+        return
+    if not hasattr(data, "__iter__"):
         raise ValueError(
             "data must be a batch x or (x, y), or an iterable of batches such as a "
             f"tf.data.Dataset; received {type(data).__name__}."
         )
+    if isinstance(data, keras.utils.PyDataset) and data.num_batches is None:
+        raise ValueError(
+            "data must end; received a PyDataset whose num_batches is None. Pass "
+            "one that knows its number of batches, or a list of batches."
+        )
     empty = True
-    for batch in batches:
+    for batch in data:
         empty = False
-        yield batch[0] if isinstance(batch, (tuple, list)) else batch
+        yield keras_model.batch_to_tensors(batch)[0]
     if empty:
         raise ValueError("data must have at least one batch; received none.")
 

@@ -20,29 +20,24 @@ _BACKEND_PACKAGES = {
 
 def default_precision():
     """Returns the highest precision that Keras supports on the backend."""
-    return "float32" if keras.backend.backend() == "torch" else "float64"
+    return "float64" if keras.backend.backend() == "tensorflow" else "float32"
 
 
 def set_precision(dtype):
     """Makes Keras and its backend compute in `dtype`, `"float32"` or `"float64"`.
 
     Raises:
-        UserError: `dtype` is float64 and the backend is torch, on which Keras rounds
-            products of float64 tensors to float32.
+        UserError: `dtype` is float64 and the backend is not TensorFlow. On the others
+            Keras rounds means, losses and normalizations to float32.
     """
     backend = keras.backend.backend()
-    if dtype == "float64" and backend == "torch":
+    if dtype == "float64" and backend != "tensorflow":
         raise UserError(
-            "float64 is not supported on the torch backend, where Keras rounds to "
-            "float32; set KERAS_BACKEND to tensorflow or jax, or pass --dtype=float32."
+            f"float64 is not supported on the {backend} backend, where Keras rounds to "
+            "float32; set KERAS_BACKEND to tensorflow, or pass --dtype=float32."
         )
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
-    if dtype == "float64" and backend == "jax":
-        import jax
-
-        # Otherwise JAX rounds all inputs to float32.
-        jax.config.update("jax_enable_x64", True)
 
 
 def gpus():

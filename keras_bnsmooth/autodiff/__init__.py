@@ -247,9 +247,11 @@ def compiled(model: keras.Model, function: Callable, **options: Any) -> Callable
     """Returns `function(model, weights, state, *arrays, **options)`, compiled.
 
     Compiled the way `model.fit` compiles the training step: with XLA if the model was
-    compiled with `jit_compile`, not at all if it runs eagerly. Traced once per set of
-    shapes and dtypes and cached for the lifetime of the model; recompiling the model,
-    or freezing or unfreezing layers, clears the cache.
+    compiled with `jit_compile`, not at all if it runs eagerly. Cached for the lifetime
+    of the model; recompiling the model, or freezing or unfreezing layers, clears the
+    cache. JAX compiles once per set of shapes and dtypes. TensorFlow traces once for
+    the first shapes and once for shapes that vary; under `jit_compile`, only the first
+    shapes use XLA, which would compile again for each of the others.
 
     Args:
         model: The model.

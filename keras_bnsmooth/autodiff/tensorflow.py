@@ -344,7 +344,22 @@ def _compile_outermost(model, function):
         model = reference()
         return function(*_present_values(model), *arrays)
 
-    return _compile(model, at_present_values, jit_compile=bool(model.jit_compile))
+    graph = _compile(model, at_present_values, jit_compile=bool(model.jit_compile))
+    if model.run_eagerly or not model.jit_compile:
+        return graph
+    any_shapes = _compile(model, at_present_values, jit_compile=False)
+    first = None
+
+    def of_arrays(*arrays):
+        nonlocal first
+        tensors = tf.nest.flatten(arrays, expand_composites=True)
+        shapes = [None if t is None else tuple(t.shape) for t in tensors]
+        if first is None:
+            first = shapes
+        # XLA compiles again for each set of shapes, which can take minutes.
+        return (graph if shapes == first else any_shapes)(*arrays)
+
+    return of_arrays
 
 
 def _present_values(model):
@@ -385,25 +400,34 @@ def _compile_split(model, function):
         if weights is None:
             weights = present
         args = [list(map(tf.convert_to_tensor, weights)), state, *batch]
-        leaves = tf.nest.flatten(args)
+        leaves = tf.nest.flatten(args, expand_composites=True)
         tensors = [leaf for leaf in leaves if leaf is not None]
-        key = tuple((tuple(t.shape), t.dtype) for t in tensors)
-        if key not in graphs:
+        specifications = [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
+        key = tuple((s.dtype, s.shape.rank) for s in specifications)
+        known, graph = graphs.get(key, (specifications, None))
+        # As `tf.function` does: for any length once the lengths differ.
+        general = [
+            one.most_specific_common_supertype([other])
+            for one, other in zip(known, specifications, strict=True)
+        ]
+        if key not in graphs or general != known:
             _refuse_custom_gradients(model, *args)
 
             def of_lists(first, vector):
                 values = iter(first)
                 filled = [None if leaf is None else next(values) for leaf in leaves]
-                return function(*tf.nest.pack_sequence_as(args, filled), vector)
+                packed = tf.nest.pack_sequence_as(args, filled, expand_composites=True)
+                return function(*packed, vector)
 
-            jit_compile = bool(model.jit_compile)
+            varies = not all(s.shape.is_fully_defined() for s in general)
             compile_function = functools.partial(
-                _compile, model, jit_compile=jit_compile
+                _compile, model, jit_compile=bool(model.jit_compile) and not varies
             )
-            graphs[key] = split(of_lists, tensors, args[0], compile_function)
-        if graphs[key] is None:
+            graph = split(of_lists, general, args[0], compile_function)
+            graphs[key] = general, graph
+        if graph is None:
             return None
-        prepare, finish = graphs[key]
+        prepare, finish = graph
         (loss, gradient), intermediate = prepare(tensors)
         return loss, gradient, lambda vector: finish(list(vector), intermediate)
 
@@ -413,7 +437,11 @@ def _compile_split(model, function):
 def _compile(model, function, jit_compile):
     if model.run_eagerly:
         return function
-    graph = tf.function(function, autograph=False, jit_compile=jit_compile)
+    # Traced at most twice for arrays that differ in length: for the first length, and
+    # for any.
+    graph = tf.function(
+        function, autograph=False, jit_compile=jit_compile, reduce_retracing=True
+    )
     # TensorFlow counts traces per line of code, so several functions that are each
     # traced once look like one function that keeps retracing.
     graph._omit_frequent_tracing_warning = True

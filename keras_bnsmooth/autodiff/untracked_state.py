@@ -21,7 +21,8 @@ def preserve_untracked_state(model: keras.Model) -> Iterator[None]:
     """Context that restores what layers keep in attributes, on exit.
 
     That is numbers, arrays, tensors and variables that are not among those of the
-    model, directly or in a list, tuple or dict.
+    model, directly or in a list, tuple or dict. Layers that are not built yet, and set
+    attributes when they are, are left alone.
 
     Args:
         model: The model.
@@ -30,6 +31,8 @@ def preserve_untracked_state(model: keras.Model) -> Iterator[None]:
     tracked |= {id(v.value) for v in model.variables}
     bindings, contents = [], {}
     for layer in keras_model.flat_layers(model):
+        if not layer.built:
+            continue
         attributes = vars(layer)
         for name, value in attributes.items():
             if _is_state(value):

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
+
+from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff import generators
 
 
 def batch_source(
@@ -13,146 +15,132 @@ def batch_source(
 ):
     """Returns an object whose `take(step)` is the batch (x, y, sample_weight).
 
+    Batches are tensors, converted as `model.fit` does. Taking them leaves the global
+    random generators as they were: whatever `data` draws from them continues a stream
+    of its own.
+
     Args:
-        data: One batch (x, y) or (x, y, sample_weight), used at every step; a
-            function from the step to a batch; a `keras.utils.PyDataset`, of which step
-            t takes batch t modulo its length; or a restartable iterable such as a
-            `tf.data.Dataset`, which supplies one batch per probe and restarts when
-            exhausted. Iterating a shuffled `tf.data.Dataset` changes the order of its
-            next iteration, so do not share one with training.
+        data: One batch (x, y) or (x, y, sample_weight), or x alone as an array or a
+            dict, used at every step; a function from the step to a batch; a
+            `keras.utils.PyDataset`, of which step t takes batch t modulo its length; or
+            a restartable iterable such as a `tf.data.Dataset` or a torch `DataLoader`,
+            which supplies one batch per probe and restarts when exhausted. Iterating a
+            shuffled `tf.data.Dataset` changes the order of its next iteration, so do
+            not share one with training.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
         optional: Whether `data` may be None; every batch is None then.
 
     Raises:
         ValueError: `data` is none of these.
     """
-    source: Any
+    kind: type[_Source]
     if data is None and optional:
         if class_weight is not None:
             raise ValueError("class_weight weights the probe's data; pass data too.")
-        return _NoData()
-    if isinstance(data, (tuple, list)):
-        source = _Function(lambda step: data)
+        kind = _NoData
+    elif isinstance(data, (tuple, list, Mapping)) or hasattr(data, "shape"):
+        kind = _Batch
     elif isinstance(data, keras.utils.PyDataset):
-        source = _Function(lambda step: _of_py_dataset(data, step))
+        kind = _PyDataset
     elif hasattr(data, "__next__"):
         raise ValueError(
             "data must be restartable, so iterators and generators are not accepted. "
             "Pass a tf.data.Dataset or a function that maps a step to a batch."
         )
-    elif hasattr(data, "__iter__") and not hasattr(data, "shape"):
-        source = _Cycle(data)
+    elif hasattr(data, "__iter__"):
+        kind = _Cycle
     elif callable(data) and not inspect.isclass(data):
-        source = _Function(data)
+        kind = _Function
     else:
         raise ValueError(
             "data must be a batch (x, y[, sample_weight]), a function from the step "
             "to a batch, a keras.utils.PyDataset or a tf.data.Dataset; received "
             f"{type(data).__name__}."
         )
-    if class_weight is not None:
-        source = _ClassWeighted(source, dict(class_weight))
-    return source
+    return kind(data, None if class_weight is None else dict(class_weight))
 
 
-class _NoData:
-    def peek(self, step):
-        return None
-
-    def take(self, step):
-        return None
-
-
-class _Function:
+class _Source:
     # Whether `take` returns the batch of a step again after a restart.
     repeatable = True
 
-    def __init__(self, function):
-        self._function = function
+    def __init__(self, data, class_weight):
+        self._data = data
+        self._class_weight = class_weight
+        self._generators = []
+
+    def __deepcopy__(self, memo):
+        # Tuners copy callbacks. Datasets cannot be copied, and arrays need not be.
+        return type(self)(self._data, self._class_weight)
 
     def peek(self, step):
-        """Returns the batch that `take(step)` will return."""
-        return self.take(step)
+        """Returns the batch that `take(step)` would return now."""
+        with generators.preserve_global_generators():
+            generators.restore(self._generators)
+            return self._fetch(step)
 
     def take(self, step):
         """Returns the batch to probe at `step`."""
+        with generators.preserve_global_generators():
+            generators.restore(self._generators)
+            batch = self._fetch(step)
+            self._generators = generators.global_states()
+        return batch
+
+    def _fetch(self, step):
+        raise NotImplementedError
+
+
+class _NoData(_Source):
+    def _fetch(self, step):
+        return None
+
+
+class _Batch(_Source):
+    def _fetch(self, step):
+        batch = keras.utils.unpack_x_y_sample_weight(self._data)
+        return keras_model.arrays_to_tensors(*batch, self._class_weight)
+
+
+class _Function(_Source):
+    def _fetch(self, step):
         try:
-            batch = self._function(step)
+            batch = self._data(step)
         except StopIteration as error:
             # `fit` would mistake it for the end of its own data.
             raise ValueError(f"The probe's data ended at step {step}.") from error
-        return _unpack(batch, step)
+        return keras_model.batch_to_tensors(batch, self._class_weight, as_arrays=True)
 
 
-class _Cycle:
+class _PyDataset(_Source):
+    def _fetch(self, step):
+        count = self._data.num_batches
+        if count == 0:
+            raise ValueError("The probe's PyDataset has no batches.")
+        batch = self._data[step if count is None else step % count]
+        return keras_model.batch_to_tensors(batch, self._class_weight)
+
+
+class _Cycle(_Source):
     repeatable = False
 
-    def __init__(self, iterable):
-        self._iterable = iterable
+    def __init__(self, data, class_weight):
+        super().__init__(data, class_weight)
         self._iterator = iter(())
         self._peeked = None
 
     def peek(self, step):
         if self._peeked is None:
-            self._peeked = self.take(step)
+            self._peeked = super().take(step)
         return self._peeked
 
     def take(self, step):
-        if self._peeked is not None:
-            batch, self._peeked = self._peeked, None
-            return batch
+        batch, self._peeked = self.peek(step), None
+        return batch
+
+    def _fetch(self, step):
         for _ in range(2):
             for batch in self._iterator:
-                return _unpack(batch, step)
-            self._iterator = iter(self._iterable)
+                return keras_model.batch_to_tensors(batch, self._class_weight)
+            self._iterator = iter(self._data)
         raise ValueError(f"The probe's data have no batch at step {step}.")
-
-
-class _ClassWeighted:
-    def __init__(self, source, class_weight):
-        self._source = source
-        self._class_weight = class_weight
-
-    def peek(self, step):
-        return self._weighted(self._source.peek(step))
-
-    def take(self, step):
-        return self._weighted(self._source.take(step))
-
-    def _weighted(self, batch):
-        x, y, sample_weight = batch
-        if sample_weight is not None:
-            raise ValueError(
-                "Pass either class_weight or sample weights to the probe, not both."
-            )
-        return x, y, class_weights(y, self._class_weight)
-
-
-def class_weights(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
-    """Returns the weight of each sample's class, float [samples]; defaults to 1.
-
-    Args:
-        y: Class indices [samples] or [samples, 1], or one-hot [samples, classes].
-        class_weight: Dict from class to weight.
-    """
-    y = keras.ops.convert_to_numpy(y)
-    if y.ndim > 1:
-        y = y.argmax(axis=-1) if y.shape[-1] > 1 else y[..., 0]
-    weights = [class_weight.get(int(label), 1.0) for label in y.ravel()]
-    return np.asarray(weights, keras.config.floatx()).reshape(y.shape)
-
-
-def _of_py_dataset(data, step):
-    count = data.num_batches
-    if count == 0:
-        raise ValueError("The probe's PyDataset has no batches.")
-    return data[step if count is None else step % count]
-
-
-def _unpack(batch, step):
-    if not isinstance(batch, (tuple, list)) or not 1 <= len(batch) <= 3:
-        raise ValueError(
-            "The probe's data must yield (x, y) or (x, y, sample_weight); at step "
-            f"{step} they yielded {type(batch).__name__}."
-        )
-    return (*batch, None, None)[:3]

@@ -16,7 +16,7 @@ from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
 from keras_bnsmooth.callbacks.traced_step import check_traced_step
-from keras_bnsmooth.probes.arguments import check_built, to_tensors
+from keras_bnsmooth.probes.arguments import check_built, check_keras, prepare
 from keras_bnsmooth.probes.own_gradient import check_own_gradient
 from keras_bnsmooth.records.columns import to_columns
 from keras_bnsmooth.records.dashboard import Dashboard
@@ -53,10 +53,12 @@ class ProbeCallback(keras.callbacks.Callback):
     model's own variables, taken as training takes them.
 
     Args:
-        data: What to measure on: one batch (x, y) or (x, y, sample_weight); a
-            function from the step to a batch; a `keras.utils.PyDataset`; or a
-            `tf.data.Dataset` other than the one that training iterates. May be None if
-            the subclass says `needs_data = False`; every batch is None then.
+        data: What to measure on, converted as `fit` does: one batch (x, y) or
+            (x, y, sample_weight), or x alone as an array or a dict; a function from the
+            step to a batch; a `keras.utils.PyDataset`; or a `tf.data.Dataset` or torch
+            `DataLoader` other than the one that training iterates. Global random
+            generators that the data draw from are left as they were. May be None if the
+            subclass says `needs_data = False`; every batch is None then.
         every: When to measure: N for every N steps, a list of steps, or a schedule
             such as `LogSpaced()`.
         log_dir: Directory for the record, or None to keep only `history`. The probe
@@ -184,6 +186,11 @@ class ProbeCallback(keras.callbacks.Callback):
     def histograms(self, row: dict[str, Any]) -> dict[str, tuple]:
         """Returns TensorBoard's histograms as a dict: tag to (counts, edges)."""
         return {}
+
+    def set_model(self, model):
+        """Attaches the callback to the model that `fit` trains."""
+        check_keras(model)
+        super().set_model(model)
 
     def on_train_begin(self, logs=None):
         """Runs the trial measurement."""
@@ -353,8 +360,9 @@ class ProbeCallback(keras.callbacks.Callback):
             self._last_step = max(step - self.model.steps_per_execution, recorded)
 
     def _tensors(self, batch):
-        check_built(self.model)
-        return None if batch is None else to_tensors(self.model, *batch)
+        if batch is None:
+            return check_built(self.model)
+        return prepare(self.model, batch)
 
 
 def _one_line(error):

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff, keras_model
-from keras_bnsmooth.probes.arguments import check_built, to_tensors
+from keras_bnsmooth.probes.arguments import to_tensors
 from keras_bnsmooth.probes.layer_list import (
     places_among_linear_layers,
     unique_names,
@@ -61,8 +61,9 @@ def activations(
     plt.hist(values["conv1_bn"], bins=64)
     ```
     """
-    check_built(model)
-    measured = measure_activations(model, to_tensors(model, x)[0], layers, units, seed)
+    with autodiff.objective(model, None):
+        x, *_ = to_tensors(model, x)
+        measured = measure_activations(model, x, layers, units, seed)
     return {name: values for name, (_, values) in measured.items()}
 
 

@@ -4,23 +4,33 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_bnsmooth import autodiff, keras_model
 
 
 def check_built(model: keras.Model) -> None:
-    """Raises a ValueError unless the model has its weights.
+    """Raises a ValueError unless the model is a Keras 3 model that has its weights.
 
     A model that trains in its own way need not have outputs, and is then never built;
     the layers in it must be.
     """
+    check_keras(model)
     whole = keras_model.custom_training(model) is None
     parts = [] if whole else model.layers
     if not model.built and not (parts and all(layer.built for layer in parts)):
         raise ValueError(
             f"{model.name} is not built; call it on a batch or build it with an input "
-            "shape before probing it."
+            "shape first."
+        )
+
+
+def check_keras(model: Any) -> None:
+    """Raises a ValueError unless the model is one of Keras 3."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "probes need a model of Keras 3 (import keras, or tensorflow.keras without "
+            f"TF_USE_LEGACY_KERAS); received {type(model).__module__}."
+            f"{type(model).__name__}."
         )
 
 
@@ -50,45 +60,51 @@ def to_tensors(
 ) -> tuple:
     """Returns (x, y, sample_weight) as tensors, converted as `model.fit` does.
 
-    If several devices train the model, each receives its shard of the batch. Floating
-    NumPy arrays become `keras.config.floatx()`, or float64 if the model's weights are.
+    Builds the model if it is not built yet. If several devices train it, each receives
+    its shard of the batch.
 
     Raises:
-        ValueError: The batch is empty, its parts have different numbers of samples,
-            or the devices cannot share it evenly.
+        ValueError: Keras does not accept the arrays together, or `prepare` does not
+            accept the model or the batch.
     """
-    float_dtype = keras.config.floatx()
-    if any(v.dtype == "float64" for v in model.variables):
-        float_dtype = "float64"
+    check_keras(model)
+    return prepare(model, keras_model.arrays_to_tensors(x, y, sample_weight))
 
-    def to_tensor(leaf):
-        if leaf is None or keras.ops.is_tensor(leaf):
-            return leaf
-        leaf = np.asarray(leaf)
-        if np.issubdtype(leaf.dtype, np.floating):
-            leaf = leaf.astype(float_dtype, copy=False)
-        return keras.ops.convert_to_tensor(leaf)
 
-    batch = keras.tree.map_structure(to_tensor, (x, y, sample_weight))
-    sizes = {
-        part: sorted(
-            {leaf.shape[0] for leaf in keras.tree.flatten(value) if _has_samples(leaf)}
-        )
-        for part, value in zip(("x", "y", "sample_weight"), batch, strict=True)
-    }
-    sizes = {part: size for part, size in sizes.items() if size}
-    if len({size for part in sizes.values() for size in part}) > 1:
-        given = ", ".join(
-            f"{part} has {' and '.join(map(str, size))}" for part, size in sizes.items()
-        )
-        raise ValueError(
-            f"x, y and sample_weight must have the same number of samples; {given}."
-        )
-    if any(size == [0] for size in sizes.values()):
+def prepare(model: keras.Model, batch: tuple) -> tuple:
+    """Makes a model and a batch ready for measurements.
+
+    Args:
+        model: A `keras.Model`. If it is not built yet, it is built as `fit` would.
+        batch: (x, y, sample_weight) as tensors.
+
+    Returns:
+        The batch, distributed over the devices that train the model.
+
+    Raises:
+        ValueError: The batch is empty, the devices cannot share it evenly, or the model
+            computes in float64 on a backend on which Keras rounds that to float32.
+    """
+    x, *_ = batch
+    if all(tuple(leaf.shape)[:1] == (0,) for leaf in keras.tree.flatten(x)):
         raise ValueError("The batch has no samples.")
-    if not autodiff.has_given_loss(model):
+    keras_model.build(model, x)
+    _check_precision(model)
+    if keras_model.custom_training(model) is None and not autodiff.has_given_loss(
+        model
+    ):
         keras_model.build_loss(model, *batch)
     return autodiff.shard_batch(model, batch)
+
+
+def _check_precision(model):
+    backend = keras.backend.backend()
+    if backend != "tensorflow" and any(v.dtype == "float64" for v in model.variables):
+        raise ValueError(
+            f"{model.name} has float64 weights, but on the {backend} backend Keras "
+            "rounds means, losses and normalizations to float32; build it in float32, "
+            "or set KERAS_BACKEND to tensorflow."
+        )
 
 
 def as_weights(
@@ -111,7 +127,3 @@ def as_weights(
         keras.ops.convert_to_tensor(a, v.dtype)
         for a, v in zip(arrays, model.trainable_variables, strict=True)
     ]
-
-
-def _has_samples(leaf):
-    return leaf is not None and len(leaf.shape) > 0

@@ -67,8 +67,8 @@ def critical_learning_rate(
     ```
     """
     with autodiff.objective(model, loss):
-        check_model(model)
         batch = to_tensors(model, x, y, sample_weight)
+        check_model(model)
         if direction is not None:
             direction = as_weights(model, direction, "direction")
             if not all(np.all(np.isfinite(d)) for d in to_host(direction)):

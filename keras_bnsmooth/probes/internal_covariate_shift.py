@@ -103,6 +103,7 @@ def internal_covariate_shift(
     ```
     """
     with autodiff.objective(model, loss):
+        batch = to_tensors(model, x, y, sample_weight)
         check_model(model)
         if (learning_rate is None) == (next_weights is None):
             raise ValueError("Pass either learning_rate or next_weights, and not both.")
@@ -112,7 +113,6 @@ def internal_covariate_shift(
             raise ValueError(
                 f"learning_rate must be positive and finite; received {learning_rate}."
             )
-        batch = to_tensors(model, x, y, sample_weight)
         if weights is not None:
             weights = as_weights(model, weights)
         if next_weights is not None:

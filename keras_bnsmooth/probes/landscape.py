@@ -138,9 +138,9 @@ def landscape(
     ```
     """
     with autodiff.objective(model, loss):
+        batch = to_tensors(model, x, y, sample_weight)
         check_model(model)
         step_sizes = check_step_sizes(step_sizes)
-        batch = to_tensors(model, x, y, sample_weight)
         random = random_direction(direction, model.trainable_variables, seed)
         return measure_landscape(model, batch, step_sizes, random)
 

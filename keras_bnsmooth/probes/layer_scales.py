@@ -100,13 +100,13 @@ def layer_scales(
     ```
     """
     with autodiff.objective(model, loss):
+        batch = None if x is None else to_tensors(model, x, y, sample_weight)
         if x is None:
             check_weights(model)
         else:
             check_model(model)
         weights = _to_arrays(as_weights(model, weights))
         next_weights = _to_arrays(as_weights(model, next_weights, "next_weights"))
-        batch = None if x is None else to_tensors(model, x, y, sample_weight)
         return measure_layer_scales(model, weights, next_weights, learning_rate, batch)
 
 

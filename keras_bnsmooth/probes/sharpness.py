@@ -115,9 +115,9 @@ def sharpness(
     ```
     """
     with autodiff.objective(model, loss):
+        batch = to_tensors(model, x, y, sample_weight)
         check_model(model)
         check_lanczos(iterations, tolerance)
-        batch = to_tensors(model, x, y, sample_weight)
         check_derivatives(model, batch)
         r = measure_sharpness(model, batch, iterations, tolerance, seed)
         check_symmetry(model, r.asymmetry)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bnsmooth.callbacks.batch_source import batch_source, class_weights
+from keras_bnsmooth.callbacks.batch_source import batch_source
 
 X = np.arange(10).reshape(5, 2)
 Y = np.arange(5)
@@ -27,9 +27,11 @@ def taken(source, steps):
 
 def test_one_batch_is_the_batch_of_every_step():
     x, y, sample_weight = batch_source((X, Y)).take(3)
-    assert x is X and y is Y and sample_weight is None
-    assert batch_source((X, Y, Y)).take(0)[2] is Y
-    assert batch_source((X,)).take(0) == (X, None, None)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
+    assert sample_weight is None
+    np.testing.assert_array_equal(batch_source((X, Y, Y)).take(0)[2], Y)
+    assert batch_source((X,)).take(0)[1:] == (None, None)
 
 
 def test_function_of_the_step():
@@ -49,16 +51,36 @@ def test_tf_data_in_turn_from_the_start_again():
     assert taken(source, [0, 10, 20, 30]) == [0, 2, 4, 0]
 
 
-def test_class_weights():
-    weights = class_weights(np.array([0, 1, 2]), {0: 2.0, 2: 3.0})
-    np.testing.assert_array_equal(weights, [2, 1, 3])
-    one_hot = np.eye(3)[[2, 0]]
-    np.testing.assert_array_equal(class_weights(one_hot, {2: 5.0}), [5, 1])
-    np.testing.assert_array_equal(class_weights(np.array([[1], [0]]), {1: 5.0}), [5, 1])
-    source = batch_source((X, Y), {1: 2.0})
-    np.testing.assert_array_equal(source.take(0)[2], [1, 2, 1, 1, 1])
-    with pytest.raises(ValueError, match="not both"):
-        batch_source((X, Y, Y), {1: 2.0}).take(0)
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([0, 1, 2], [2, 1, 3]),
+        ([[1], [0]], [1, 2]),
+        ([[0, 0, 1.0], [1.0, 0, 0]], [3, 2]),  # one-hot
+        ([0.05, 1.95, 0.9999999, -0.2], [2, 3, 1, 2]),  # `fit` rounds
+    ],
+)
+@pytest.mark.parametrize("as_function", [False, True])
+def test_class_weights(labels, expected, as_function):
+    labels = np.array(labels)
+    batch = (X[: len(labels)], labels)
+    data = (lambda step: batch) if as_function else batch
+    _, _, sample_weight = batch_source(data, {0: 2.0, 2: 3.0}).take(0)
+    np.testing.assert_array_equal(sample_weight, expected)
+
+
+@pytest.mark.parametrize("as_function", [False, True])
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ((X, Y, Y), "`class_weight` and `sample_weight`"),
+        ((X, [Y, Y]), "only supported for Models with a single output"),
+    ],
+)
+def test_class_weights_are_refused_in_the_words_of_keras(batch, message, as_function):
+    data = (lambda step: batch) if as_function else batch
+    with pytest.raises(ValueError, match=message):
+        batch_source(data, {1: 2.0}).take(0)
 
 
 @pytest.mark.parametrize(
@@ -69,15 +91,15 @@ def test_rejects_what_ends(data):
         batch_source(data)
 
 
-@pytest.mark.parametrize("data", [X, None, 3, keras.Model], ids=str)
+@pytest.mark.parametrize("data", [None, 3, keras.Model], ids=str)
 def test_rejects_other_types(data):
     with pytest.raises(ValueError, match="data must be"):
         batch_source(data)
 
 
 def test_rejects_what_is_not_a_batch():
-    with pytest.raises(ValueError, match="at step 4 they yielded ndarray"):
-        batch_source(lambda step: X).take(4)
+    with pytest.raises(ValueError, match="Data is expected to be in format"):
+        batch_source(lambda step: (X, Y, Y, Y)).take(4)
     with pytest.raises(ValueError, match="no batch at step 2"):
         batch_source(NoBatches()).take(2)
 

@@ -474,8 +474,8 @@ def starts_with(callback, error, model=None):
 def test_batches_that_do_not_fit_are_named_at_the_start(probe):
     name = probe.__name__
     starts_with(probe((X[:, :3], Y), every=5), f"{name} cannot measure .*incompatible")
-    starts_with(probe((X[:5], Y[:4]), every=5), "x has 5, y has 4")
-    starts_with(probe(lambda step: X, every=5), "must yield")
+    starts_with(probe((X[:5], Y[:4]), every=5), "the same number of samples")
+    starts_with(probe(lambda step: (X, Y, Y, Y), every=5), "expected to be in format")
     starts_with(probe(NoBatches(), every=5), "no batch")
 
 
@@ -528,7 +528,7 @@ def test_arguments_are_checked_in_the_constructor():
         with pytest.raises(ValueError, match="every must be"):
             probe(BATCH, every=0)
         with pytest.raises(ValueError, match="data must be"):
-            probe(X, every=1)
+            probe(3, every=1)
     with pytest.raises(ValueError, match="step_sizes must be"):
         LandscapeProbe(BATCH, every=1, step_sizes=[])
     with pytest.raises(ValueError, match="multiples must be"):

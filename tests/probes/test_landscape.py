@@ -253,8 +253,14 @@ def test_a_thousand_probes_do_not_grow_memory():
     assert peak() - before < 20  # MiB
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
-@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        "mixed_bfloat16",
+        pytest.param("float64", marks=pytest.mark.tensorflow),
+    ],
+)
 def test_other_precisions(policy):
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(policy)
@@ -338,15 +344,11 @@ def test_rejects_models_without_a_loss_or_weights():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="no trainable weights"):
         probes.landscape(model, x, y, STEP_SIZES)
-    unbuilt = keras.Sequential([keras.layers.Dense(2)])
-    unbuilt.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="is not built"):
-        probes.landscape(unbuilt, x, y, STEP_SIZES)
 
 
 def test_rejects_batches_that_do_not_fit():
     model, (x, y) = example_models.mlp()
-    with pytest.raises(ValueError, match="x has 8, y has 7"):
+    with pytest.raises(ValueError, match="the same number of samples"):
         probes.landscape(model, x, y[:7], STEP_SIZES)
     with pytest.raises(ValueError, match="no samples"):
         probes.landscape(model, x[:0], y[:0], STEP_SIZES)

@@ -15,7 +15,7 @@ print(float(layer(np.full((1, 1), 2**0.5))[0, 0]) - 2)
 """
 
 
-@pytest.mark.skipif(keras.backend.backend() == "torch", reason="refused there")
+@pytest.mark.tensorflow
 def test_products_are_in_double_precision():
     done = subprocess.run(
         [sys.executable, "-c", SQUARE_ROOT], capture_output=True, text=True
@@ -24,8 +24,8 @@ def test_products_are_in_double_precision():
     assert abs(float(done.stdout)) < 1e-15
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="not refused elsewhere")
-def test_double_precision_is_refused_on_torch():
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="not refused there")
+def test_double_precision_is_refused():
     done = subprocess.run(
         [sys.executable, "-m", "apps.train_dln", "--dtype=float64"],
         capture_output=True,
@@ -33,6 +33,7 @@ def test_double_precision_is_refused_on_torch():
     )
     assert done.returncode == 1
     assert done.stderr == (
-        "Error: float64 is not supported on the torch backend, where Keras rounds to "
-        "float32; set KERAS_BACKEND to tensorflow or jax, or pass --dtype=float32.\n"
+        f"Error: float64 is not supported on the {keras.backend.backend()} backend, "
+        "where Keras rounds to float32; set KERAS_BACKEND to tensorflow, or pass "
+        "--dtype=float32.\n"
     )

@@ -1,0 +1,93 @@
+"""Batches of many lengths cost two traces on TensorFlow, not one per length."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_bnsmooth import autodiff, probes
+from keras_bnsmooth.autodiff import training_loss
+
+LENGTHS = [5, 9, 7, 12]
+STEP_SIZES = [0.05, 0.2]
+
+
+def build(**arguments):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((None, 2)),
+            layers.Conv1D(4, 3, padding="same", activation="softplus"),
+            layers.BatchNormalization(),
+            layers.MaxPooling1D(2),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(3),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss, **arguments)
+    return model
+
+
+def batch(length, samples=4):
+    rng = np.random.default_rng(length)
+    return rng.normal(size=(samples, length, 2)), rng.integers(0, 3, samples)
+
+
+MEASURES = {
+    "landscape": lambda model, x, y: (
+        probes.landscape(model, x, y, STEP_SIZES).gradient_distances
+    ),
+    "covariate_shift": lambda model, x, y: (
+        probes.internal_covariate_shift(model, x, y, 0.1).l2
+    ),
+    "sharpness": lambda model, x, y: (
+        probes.sharpness(model, x, y, iterations=8, tolerance=0).sharpness
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_same_as_for_one_length_alone(name):
+    model = build()
+    for length in LENGTHS[:3]:
+        found = MEASURES[name](model, *batch(length))
+        expected = MEASURES[name](build(), *batch(length))
+        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("name", MEASURES)
+def test_no_trace_after_the_second_length(name, jit_compile, monkeypatch):
+    model = build(jit_compile=jit_compile)
+    traces = []
+    compute_loss = model.compute_loss
+    monkeypatch.setattr(
+        model,
+        "compute_loss",
+        lambda *args, **kwargs: traces.append(1) or compute_loss(*args, **kwargs),
+    )
+    counts = []
+    for length in LENGTHS:
+        MEASURES[name](model, *batch(length))
+        counts.append(len(traces))
+    assert counts[0] > 0
+    assert counts[1] == counts[2] == counts[3]
+
+
+@pytest.mark.tensorflow
+def test_batch_sizes_and_lengths_may_vary():
+    model = build()
+    shapes = []
+
+    def loss(model, weights, state, x, y):
+        shapes.append(tuple(x.shape))
+        return training_loss.training_loss(model, weights, state, x, y, None)
+
+    function = autodiff.compiled(model, loss)
+    for length, samples in zip(LENGTHS, [4, 4, 3, 5], strict=True):
+        x, y = map(keras.ops.convert_to_tensor, batch(length, samples))
+        expected = build().train_on_batch(x, y)
+        assert float(function(x, y)) == pytest.approx(float(expected), rel=1e-5)
+    assert shapes == [(4, 5, 2), (4, None, 2), (None, None, 2)]
