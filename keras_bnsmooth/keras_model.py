@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from keras.src.backend import compute_output_spec
+from keras.src.backend.common import global_state
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 
 def step(model: keras.Model) -> int:
@@ -189,6 +191,19 @@ def preserve_added_losses(model: keras.Model) -> Iterator[None]:
             layer._losses[:] = losses
             layer._loss_ids.clear()
             layer._loss_ids.update(loss_ids)
+
+
+def global_seed_generator() -> keras.random.SeedGenerator | None:
+    """Returns the generator of `keras.random` functions that are given no seed.
+
+    None if nothing has drawn from it yet; Keras creates it then.
+    """
+    return global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+
+
+def set_global_seed_generator(generator: keras.random.SeedGenerator | None) -> None:
+    """Replaces the generator that `global_seed_generator` returns."""
+    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
 
 
 def _to_numpy(value):
