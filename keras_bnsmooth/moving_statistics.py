@@ -10,10 +10,12 @@ import keras
 from keras import ops
 
 from keras_bnsmooth import autodiff, keras_model
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.layers import LpNormalization, NoisyBatchNormalization
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
 
 
+@preserve_global_generators()
 def recompute_moving_statistics(
     model: keras.Model, data: Any, *, noise: bool = False
 ) -> None:

@@ -7,11 +7,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from keras_bnsmooth.autodiff.function_cache import cached
+from keras_bnsmooth.autodiff.replacement import calls_of, replaced
 from keras_bnsmooth.autodiff.training_loss import (
-    calls_of,
     loss_scale,
     raise_custom_gradient,
-    replaced,
     second_derivative_errors,
     training_loss,
 )

@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import keras
 from keras import ops
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.generators import replay_global_generators
 
 
 @contextlib.contextmanager
@@ -37,6 +38,8 @@ def stateless(model: keras.Model, weights, state) -> Iterator[keras.StatelessSco
 def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
     """Returns the training loss L(W) on a batch without touching the model.
 
+    Layers that draw from global random generators draw the same numbers each time.
+
     Follows `keras.Model.train_step`, so compiled losses, `add_loss`, regularizers and
     an overridden `compute_loss` all count.
 
@@ -51,7 +54,7 @@ def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
     Returns:
         A scalar tensor.
     """
-    with stateless(model, weights, state):
+    with replay_global_generators(), stateless(model, weights, state):
         y_pred = keras_model.call_in_training_mode(model, x)
         # Inside the scope, since regularizers read the weights too.
         return keras_model.compute_loss(model, x, y, y_pred, sample_weight)
@@ -104,35 +107,3 @@ def raise_custom_gradient(name: str) -> NoReturn:
         "loss, so curvature cannot be measured; compute it by differentiable "
         "operations alone."
     )
-
-
-@contextlib.contextmanager
-def replaced(owner: Any, **attributes: Any) -> Iterator[None]:
-    """Context in which an object or module has other attributes."""
-    originals = {name: getattr(owner, name) for name in attributes}
-    for name, attribute in attributes.items():
-        setattr(owner, name, attribute)
-    try:
-        yield
-    finally:
-        for name, original in originals.items():
-            setattr(owner, name, original)
-
-
-@contextlib.contextmanager
-def calls_of(owner: Any, name: str) -> Iterator[list]:
-    """Context with a list that grows by each call of a function.
-
-    Args:
-        owner: Object or module that the function is an attribute of.
-        name: Name of the attribute.
-    """
-    calls: list = []
-    function = getattr(owner, name)
-
-    def counted(*args, **kwargs):
-        calls.append(name)
-        return function(*args, **kwargs)
-
-    with replaced(owner, **{name: counted}):
-        yield calls

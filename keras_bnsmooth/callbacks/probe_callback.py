@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
 from keras_bnsmooth.probes.arguments import check_built, to_tensors
@@ -168,7 +169,8 @@ class ProbeCallback(keras.callbacks.Callback):
         token = keras_model.compile_token(self.model)
         if self._dry_run and (token is None or token != self._checked):
             try:
-                self.check(self._tensors(self._source.peek(self.step())))
+                with preserve_global_generators():
+                    self.check(self._tensors(self._source.peek(self.step())))
             except Exception as error:
                 raise ValueError(
                     f"{type(self).__name__} cannot measure {self.model.name} on its "
@@ -195,7 +197,8 @@ class ProbeCallback(keras.callbacks.Callback):
         due = self.next_due(self._last_step + 1)
         if due is not None and due <= step and step != self._last_step:
             try:
-                self.probe(step)
+                with preserve_global_generators():
+                    self.probe(step)
             except Exception as error:
                 error.add_note(f"{type(self).__name__} was measuring step {step}.")
                 raise

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 
 _UPDATES = ("gradient_descent", "training")
@@ -163,9 +164,10 @@ class UpdateProbe(ProbeCallback):
                 f"each; {self.model.name} made {after.step - before.step} in one."
             )
         try:
-            row = self.measure_update(
-                step, batch, before.weights, after.weights, before.learning_rate
-            )
+            with preserve_global_generators():
+                row = self.measure_update(
+                    step, batch, before.weights, after.weights, before.learning_rate
+                )
         except Exception as error:
             error.add_note(f"{type(self).__name__} was measuring step {step}.")
             raise

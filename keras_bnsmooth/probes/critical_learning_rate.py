@@ -8,7 +8,10 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff
+from keras_bnsmooth.autodiff.function_cache import once
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import as_weights, check_model, to_tensors
+from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.lanczos import inner, norm, to_host
 from keras_bnsmooth.probes.rounding import rounding_unit
 from keras_bnsmooth.probes.vector_norms import accumulation_dtype
@@ -21,6 +24,7 @@ _DOUBLINGS = 40
 _RESOLVED = 20
 
 
+@preserve_global_generators()
 def critical_learning_rate(
     model: keras.Model,
     x: Any,
@@ -55,7 +59,7 @@ def critical_learning_rate(
     Raises:
         ValueError: The model is not built, not compiled or has no trainable weights;
             the batch does not fit it; the direction has another shape or is not
-            finite.
+            finite; two evaluations at the same weights differ.
 
     Example:
     ```python
@@ -69,7 +73,17 @@ def critical_learning_rate(
         direction = as_weights(model, direction, "direction")
         if not all(np.all(np.isfinite(d)) for d in to_host(direction)):
             raise ValueError("direction has entries that are NaN or infinite.")
+    once(model, check_loss)(batch)
     return measure_critical_learning_rate(model, batch, direction)
+
+
+def check_loss(model: keras.Model, batch: tuple) -> None:
+    """Raises a ValueError unless two evaluations give the same loss."""
+    direction = [ops.zeros_like(v) for v in model.trainable_variables]
+    loss = compiled_loss_along(model, batch, direction)
+    first, second = loss(0.0), loss(0.0)
+    if abs(first - second) > relative_tolerance(model) * abs(first):
+        raise_changed(model, "loss")
 
 
 def measure_critical_learning_rate(

@@ -9,7 +9,10 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff
+from keras_bnsmooth.autodiff.function_cache import once
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import as_weights, check_model, to_tensors
+from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.layer_list import weight_layers
 from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
@@ -17,6 +20,10 @@ from keras_bnsmooth.probes.vector_norms import (
     inner_products,
     squared_norms,
 )
+
+# 1 - cosine is half the square of the angle, and rounded itself: in float32 this
+# detects an angle of 0.005.
+_COSINE_TOLERANCE_IN_UNITS = 1e2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +47,7 @@ class InternalCovariateShift:
     cosine: np.ndarray
 
 
+@preserve_global_generators()
 def internal_covariate_shift(
     model: keras.Model,
     x: Any,
@@ -66,7 +74,8 @@ def internal_covariate_shift(
 
     The loss is the training loss, as in `landscape`. Costs about a fifth of an
     evaluation of loss and gradient per layer on TensorFlow, half of one on PyTorch, and
-    a whole one under XLA, on JAX or on several devices.
+    a whole one under XLA, on JAX or on several devices. The first call for a compiled
+    model costs twice as much, since it also checks that evaluations agree.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -86,7 +95,8 @@ def internal_covariate_shift(
         ValueError: The model is not built, not compiled or has no trainable weights;
             the batch does not fit it; the learning rate is not positive and finite;
             both or neither of `learning_rate` and `next_weights` are given; arrays do
-            not have the shapes of the weights.
+            not have the shapes of the weights; two evaluations at the same weights
+            differ.
 
     Example:
     ```python
@@ -109,7 +119,27 @@ def internal_covariate_shift(
         weights = as_weights(model, weights)
     if next_weights is not None:
         next_weights = as_weights(model, next_weights, "next_weights")
+    if next_weights is None:
+        no_step: dict = {"learning_rate": 0.0, "weights": weights}
+    else:
+        no_step = {"weights": next_weights, "next_weights": next_weights}
+    once(model, check_covariate_shift)(batch, no_step)
     return measure_covariate_shift(model, batch, learning_rate, weights, next_weights)
+
+
+def check_covariate_shift(
+    model: keras.Model, batch: tuple, no_step: dict[str, Any]
+) -> None:
+    """Raises a ValueError unless G' = G when no weight moves.
+
+    Args:
+        model: The model.
+        batch: (x, y, sample_weight) as tensors.
+        no_step: A step of length zero, as arguments of `measure_covariate_shift`.
+    """
+    r = measure_covariate_shift(model, batch, **no_step)
+    if np.any(r.cosine < 1 - relative_tolerance(model, _COSINE_TOLERANCE_IN_UNITS)):
+        raise_changed(model, "gradient")
 
 
 def measure_covariate_shift(

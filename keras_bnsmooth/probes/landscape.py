@@ -8,7 +8,10 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff
+from keras_bnsmooth.autodiff.function_cache import once
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import check_model, to_tensors
+from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.directions import random_direction
 from keras_bnsmooth.probes.rounding import rounding_noise, rounding_unit
 from keras_bnsmooth.probes.vector_norms import (
@@ -75,6 +78,7 @@ _RESOLVED = 20
 _SURELY_RESOLVED = 200_000
 
 
+@preserve_global_generators()
 def landscape(
     model: keras.Model,
     x: Any,
@@ -92,7 +96,8 @@ def landscape(
     weights move.
 
     Costs K + 1 evaluations of loss and gradient, one after the other, and four more if
-    some gradient distance is so short that it might be rounding.
+    some gradient distance is so short that it might be rounding. The first call for a
+    compiled model also checks that evaluations agree, which costs K + 1 more.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -113,7 +118,7 @@ def landscape(
     Raises:
         ValueError: The model is not built, not compiled or has no trainable weights;
             the batch does not fit it; a step size is not positive and finite; the
-            direction is unknown.
+            direction is unknown; two evaluations at the same weights differ.
 
     Example:
     ```python
@@ -126,6 +131,7 @@ def landscape(
     step_sizes = check_step_sizes(step_sizes)
     batch = to_tensors(model, x, y, sample_weight)
     random = random_direction(direction, model.trainable_variables, seed)
+    once(model, check_landscape)(batch, len(step_sizes), random)
     return measure_landscape(model, batch, step_sizes, random)
 
 
@@ -138,6 +144,25 @@ def check_step_sizes(step_sizes: Any, name: str = "step_sizes") -> np.ndarray:
             f"{name} must be a list of positive, finite numbers; received {step_sizes}."
         )
     return array
+
+
+def check_landscape(
+    model: keras.Model, batch: tuple, count: int, direction: list | None = None
+) -> None:
+    """Raises a ValueError unless L(W - 0 d) = L(W) and the gradients are equal.
+
+    Args:
+        model: The model.
+        batch: (x, y, sample_weight) as tensors.
+        count: Number of step sizes of later measurements.
+        direction: As in `measure_landscape`.
+    """
+    r = measure_landscape(model, batch, np.zeros(count), direction)
+    tolerance = relative_tolerance(model)
+    loss_differs = np.abs(r.losses - r.loss) > tolerance * np.abs(r.loss)
+    gradient_differs = r.gradient_distances > tolerance * r.gradient_norm
+    if np.any(loss_differs | gradient_differs):
+        raise_changed(model, "loss or gradient")
 
 
 def measure_landscape(

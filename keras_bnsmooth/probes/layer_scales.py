@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from keras_bnsmooth import autodiff, keras_model
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import check_model, to_tensors
 from keras_bnsmooth.probes.internal_covariate_shift import as_weights
 from keras_bnsmooth.probes.layer_list import weight_layers
@@ -47,6 +48,7 @@ class LayerScales:
     effective_learning_rate: np.ndarray
 
 
+@preserve_global_generators()
 def layer_scales(
     model: keras.Model,
     weights: Sequence,
