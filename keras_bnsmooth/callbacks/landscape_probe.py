@@ -144,7 +144,7 @@ class LandscapeProbe(ProbeCallback):
 
     def _direction_at(self, step):
         seed = [self._seed, step]
-        return random_direction(self._direction, self.model.trainable_variables, seed)
+        return random_direction(self._direction, self.model, seed)
 
     def _current_step_sizes(self):
         if self._step_sizes is not None:

@@ -130,7 +130,7 @@ def landscape(
     check_model(model)
     step_sizes = check_step_sizes(step_sizes)
     batch = to_tensors(model, x, y, sample_weight)
-    random = random_direction(direction, model.trainable_variables, seed)
+    random = random_direction(direction, model, seed)
     once(model, check_landscape)(batch, len(step_sizes), random)
     return measure_landscape(model, batch, step_sizes, random)
 
