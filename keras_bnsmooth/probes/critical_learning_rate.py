@@ -119,7 +119,7 @@ def measure_critical_learning_rate(
     if length == 0:
         return 0.0
     if first is None or not 0 < first < np.inf:
-        first = abs(start) / length**2 or 1 / length
+        first = abs(start) / length / length or 1 / length
     eta = _first_rise(lambda eta: loss(eta) - start, first)
     unit = rounding_unit(model)
     if eta == 0:
@@ -193,9 +193,16 @@ def compiled_loss_along(
     """
     evaluate = autodiff.compiled(model, _loss_at)
     dtype = accumulation_dtype(model.trainable_variables)
+    length = norm(to_host(direction))
+    if 0 < length < np.inf:
+        # Along a gradient of 1e-20, say, eta alone may be beyond the range of float32.
+        scale = ops.convert_to_tensor(length, dtype)
+        direction = [ops.cast(d, dtype) / scale for d in direction]
+    else:
+        length = 1.0
 
     def loss_along(eta):
-        step = ops.convert_to_tensor(eta, dtype)
+        step = ops.convert_to_tensor(eta * length, dtype)
         return float(evaluate(*batch, direction, step, weights))
 
     return loss_along

@@ -16,9 +16,8 @@ from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.layer_list import weight_layers
 from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
-    differences,
-    inner_products,
-    squared_norms,
+    cosine_and_distance,
+    scaled_products,
 )
 
 # 1 - cosine is half the square of the angle, and rounded itself: in float32 this
@@ -168,12 +167,9 @@ def measure_covariate_shift(
         products = _one_layer_at_a_time(model, batch, step, layers)
     else:
         products = autodiff.compiled(model, _all_layers, layers=layers)(*batch, *step)
-    distance, g, moved, dot = ops.convert_to_numpy(products).astype(np.float64).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Rounding can push a cosine beyond 1.
-        cosine = np.clip(dot / np.sqrt(g * moved), -1.0, 1.0)
+    cosine, l2 = np.transpose([cosine_and_distance(of_layer) for of_layer in products])
     return InternalCovariateShift(
-        layers=[layer.name for layer in layers], l2=np.sqrt(distance), cosine=cosine
+        layers=[layer.name for layer in layers], l2=l2, cosine=cosine
     )
 
 
@@ -189,21 +185,8 @@ def _step(model, weights, state, batch, learning_rate, given_weights, next_weigh
     return weights, gradient, next_weights
 
 
-def _products(g, moved, dtype):
-    """Returns ||G - G'||^2, ||G||^2, ||G'||^2 and <G, G'> per variable, [J, 4]."""
-    return ops.stack(
-        [
-            squared_norms(differences(g, moved), dtype),
-            squared_norms(g, dtype),
-            squared_norms(moved, dtype),
-            inner_products(g, moved, dtype),
-        ],
-        axis=1,
-    )
-
-
 def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
-    """Returns the products of each layer, [L, 4], from one graph of all layers.
+    """Returns `scaled_products` of each layer, L of them, from one graph of all layers.
 
     In it, G'_i and the gradients after it share the forward pass through the layers
     before i, and G'_i needs the backward pass down to layer i only.
@@ -214,7 +197,7 @@ def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
 
     def products(layer, moved):
         g = [gradient[i] for i in layer.positions]
-        return ops.sum(_products(g, moved, dtype), axis=0)
+        return scaled_products(g, moved, dtype)
 
     # No layer precedes the first one, so G' = G.
     rows = [products(layers[0], [gradient[i] for i in layers[0].positions])]
@@ -233,11 +216,11 @@ def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
         rows.append(products(layer, moved))
         computed.append(moved)
         before.update(layer.positions)
-    return ops.stack(rows)
+    return rows
 
 
 def _one_layer_at_a_time(model, batch, step, layers):
-    """Returns the products of each layer, [L, 4], from a whole gradient per layer.
+    """Returns `scaled_products` of each layer, L of them, from a gradient per layer.
 
     Compile time of a graph of all layers may grow with the square of their number, to
     hours. Here a single gradient is compiled and serves every layer.
@@ -253,19 +236,17 @@ def _one_layer_at_a_time(model, batch, step, layers):
         # A copy, since on a CPU the tensor may share the array's memory.
         mask = ops.convert_to_tensor(before.copy())
         of_all.append(of_moved(*batch, weights, gradient, next_weights, mask))
-    return np.stack(
-        [
-            ops.convert_to_numpy(products)[list(layer.positions)].sum(axis=0)
-            for layer, products in zip(layers, of_all, strict=True)
-        ]
-    )
+    return [
+        ops.convert_to_numpy(products)[list(layer.positions)]
+        for layer, products in zip(layers, of_all, strict=True)
+    ]
 
 
 def _start(model, weights, state, x, y, sample_weight, *step):
     batch = (x, y, sample_weight)
     weights, gradient, next_weights = _step(model, weights, state, batch, *step)
     dtype = accumulation_dtype(model.trainable_variables)
-    return weights, gradient, next_weights, _products(gradient, gradient, dtype)
+    return weights, gradient, next_weights, scaled_products(gradient, gradient, dtype)
 
 
 def _moved_products(
@@ -276,4 +257,6 @@ def _moved_products(
         for i, (w, moved) in enumerate(zip(weights, next_weights, strict=True))
     ]
     _, moved = autodiff.value_and_grad(model, mixed, state, x, y, sample_weight)
-    return _products(gradient, moved, accumulation_dtype(model.trainable_variables))
+    return scaled_products(
+        gradient, moved, accumulation_dtype(model.trainable_variables)
+    )

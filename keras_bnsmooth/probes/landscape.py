@@ -17,8 +17,9 @@ from keras_bnsmooth.probes.rounding import rounding_noise, rounding_unit
 from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
     differences,
-    squared_norms,
-    total,
+    norm,
+    norm_on_device,
+    scaled_squares,
 )
 
 
@@ -182,9 +183,11 @@ def measure_landscape(
     step_values = ops.convert_to_tensor(
         step_sizes, accumulation_dtype(model.trainable_variables)
     )
-    loss, squares, curve = autodiff.compiled(model, _curve)(*batch, step_values, random)
-    gradient_norm = float(np.sqrt(total(squares)))
-    distances = np.sqrt(total(curve[:, 1:]))
+    loss, squares, losses, of_distances = autodiff.compiled(model, _curve)(
+        *batch, step_values, random
+    )
+    gradient_norm = float(norm(squares))
+    distances = norm(of_distances)
 
     resolved = np.isfinite(distances)
     unit = rounding_unit(model)
@@ -195,7 +198,7 @@ def measure_landscape(
         loss=float(loss),
         gradient_norm=gradient_norm,
         step_sizes=step_sizes,
-        losses=ops.convert_to_numpy(curve[:, 0]).astype(np.float64),
+        losses=ops.convert_to_numpy(losses).astype(np.float64),
         gradient_distances=distances,
         resolved=resolved,
         **vars(smoothness(step_sizes, gradient_norm, distances, resolved)),
@@ -234,17 +237,18 @@ def smoothness(step_sizes, gradient_norm, gradient_distances, resolved) -> Smoot
 
 
 def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
-    """Returns L(W); ||g_j||^2 [J]; and L(W - s d), ||g'_j - g_j||^2 [K, 1 + J].
+    """Returns L(W), the squares of g [J, 2], L(W - s d) [K], those of g' - g [K, J, 2].
 
-    j runs over the J trainable variables, g' is the gradient at W - s d.
+    Squares are those of `scaled_squares` for the J trainable variables, g' is the
+    gradient at W - s d.
     """
     dtype = step_sizes.dtype
     batch = (x, y, sample_weight)
     loss, gradient = autodiff.value_and_grad(model, weights, state, *batch)
-    squares = squared_norms(gradient, dtype)
+    squares = scaled_squares(gradient, dtype)
     direction = gradient
     if random is not None:
-        length = ops.sqrt(ops.sum(squares))
+        length = norm_on_device(squares)
         direction = [ops.multiply(ops.cast(length, r.dtype), r) for r in random]
 
     def moved(step_size):
@@ -257,6 +261,9 @@ def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
         # A local variable for the moved weights would keep their memory alive.
         loss, g = autodiff.value_and_grad(model, moved(step_size), state, *batch)
         loss = ops.reshape(ops.cast(loss, dtype), (1,))
-        return ops.concatenate([loss, squared_norms(differences(g, gradient), dtype)])
+        change = scaled_squares(differences(g, gradient), dtype)
+        return ops.concatenate([loss, ops.reshape(change, (-1,))])
 
-    return loss, squares, autodiff.sequential_map(at, step_sizes)
+    curve = autodiff.sequential_map(at, step_sizes)
+    changes = ops.reshape(curve[:, 1:], (-1, len(weights), 2))
+    return loss, squares, curve[:, 0], changes
