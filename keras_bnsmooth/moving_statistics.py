@@ -15,6 +15,7 @@ from keras_bnsmooth.layers import LpNormalization, NoisyBatchNormalization
 from keras_bnsmooth.probes.arguments import check_built
 
 
+@preserve_global_generators()
 def recompute_moving_statistics(
     model: keras.Model, data: Any, *, noise: bool = False
 ) -> None:

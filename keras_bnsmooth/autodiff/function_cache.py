@@ -51,6 +51,26 @@ def cached(
     return functions[key]
 
 
+def once(model: keras.Model, function: Callable) -> Callable:
+    """Returns `function(model, *arguments)` that does nothing after it has returned.
+
+    It runs again when compiled functions are compiled again, and after an exception.
+    """
+    return cached(model, function, {}, _until_it_returns)
+
+
+def _until_it_returns(model, function):
+    returned = False
+
+    def until_it_returns(*arguments):
+        nonlocal returned
+        if not returned:
+            function(*arguments)
+            returned = True
+
+    return until_it_returns
+
+
 def _compiled_for(model):
     """Everything but its arguments that a compiled function depends on."""
     return (

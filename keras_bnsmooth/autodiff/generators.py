@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.replacement import replaced
 
 
 @contextlib.contextmanager
@@ -32,6 +34,22 @@ def preserve_global_generators() -> Iterator[None]:
         for preserve in (_tensorflow, _keras):
             stack.enter_context(preserve())
         states = global_states()
+        try:
+            yield
+        finally:
+            restore(states)
+
+
+@contextlib.contextmanager
+def replay_global_generators() -> Iterator[None]:
+    """Context of one evaluation of a model, the next of which draws the same numbers.
+
+    Rewinds the generators of Python, NumPy and PyTorch on exit, and every
+    `tf.random.Generator` that was drawn from. May be entered while a graph is traced;
+    the graph then rewinds those of TensorFlow whenever it runs.
+    """
+    states = global_states()
+    with _rewound_tensorflow_generators():
         try:
             yield
         finally:
@@ -106,4 +124,32 @@ def _keras():
     finally:
         keras_model.set_global_seed_generator(generator)
         if generator is not None:
+            generator.state.assign(state)
+
+
+@contextlib.contextmanager
+def _rewound_tensorflow_generators():
+    """Rewinds each `tf.random.Generator`, wherever it is held, that is drawn from."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    # Graphs cannot pass what is read in a branch or a loop to the outside.
+    here = tf.executing_eagerly() or tf.compat.v1.get_default_graph()
+    states = {}
+    skip = tf.random.Generator.skip
+
+    def skip_and_remember(generator, delta):
+        graph = tf.executing_eagerly() or tf.compat.v1.get_default_graph()
+        if graph is here and id(generator) not in states:
+            states[id(generator)] = (generator, tf.identity(generator.state))
+        return skip(generator, delta)
+
+    # All draws go through this method.
+    try:
+        with replaced(tf.random.Generator, skip=skip_and_remember):
+            yield
+    finally:
+        for generator, state in states.values():
             generator.state.assign(state)

@@ -20,13 +20,17 @@ def split(
     Returns:
         `prepare(first)`, which returns the first result and a list of all other tensors
         that can be computed without `last`; and `finish(last, tensors)`, which returns
-        the second result. None if TensorFlow cannot separate them, as with loops.
+        the second result. None if TensorFlow cannot separate them, as with loops, or if
+        the function draws from a `tf.random.Generator`, which it would not rewind.
     """
     specifications = [
         [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in argument]
         for argument in (first, last)
     ]
     whole = tf.compat.v1.wrap_function(function, specifications)
+    # The parts hold what leads to their outputs, and no other assignments.
+    if any(op.type == "RngReadAndSkip" for op in whole.graph.get_operations()):
+        return None
     inputs = whole.graph.inputs[: len(first) + len(last)]
     results = whole.graph.structured_outputs
     boundary = _boundary(

@@ -14,12 +14,11 @@ from tensorflow.python.framework import ops as tf_ops
 from keras_bnsmooth.autodiff.function_cache import cached
 from keras_bnsmooth.autodiff.objective import loss_of
 from keras_bnsmooth.autodiff.partial_evaluation import split
+from keras_bnsmooth.autodiff.replacement import calls_of, replaced
 from keras_bnsmooth.autodiff.training_loss import (
-    calls_of,
     check_divisible,
     loss_scale,
     raise_custom_gradient,
-    replaced,
     second_derivative_errors,
     training_loss,
 )

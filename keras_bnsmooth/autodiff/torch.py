@@ -8,11 +8,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from keras_bnsmooth.autodiff.function_cache import cached
 from keras_bnsmooth.autodiff.objective import has_given_loss, loss_of
+from keras_bnsmooth.autodiff.replacement import calls_of, replaced
 from keras_bnsmooth.autodiff.training_loss import (
-    calls_of,
     loss_scale,
     raise_custom_gradient,
-    replaced,
     second_derivative_errors,
     stateless,
     training_loss,

@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import keras
 from keras import ops
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.generators import replay_global_generators
 from keras_bnsmooth.autodiff.objective import compiled_loss, loss_of
 
 
@@ -60,6 +61,7 @@ def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
 
     That is the loss given for it, see `objective`, or else that of
     `keras.Model.train_step`.
+    Layers that draw from global random generators draw the same numbers each time.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -73,7 +75,7 @@ def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
         A scalar tensor.
     """
     loss = loss_of(model)
-    with stateless(model, weights, state) as scope:
+    with replay_global_generators(), stateless(model, weights, state) as scope:
         # All of it inside the scope, since regularizers read the weights too.
         value = loss(model, x, y, sample_weight)
     if loss is compiled_loss:
@@ -150,35 +152,3 @@ def raise_custom_gradient(name: str) -> NoReturn:
         "loss, so curvature cannot be measured; compute it by differentiable "
         "operations alone."
     )
-
-
-@contextlib.contextmanager
-def replaced(owner: Any, **attributes: Any) -> Iterator[None]:
-    """Context in which an object or module has other attributes."""
-    originals = {name: getattr(owner, name) for name in attributes}
-    for name, attribute in attributes.items():
-        setattr(owner, name, attribute)
-    try:
-        yield
-    finally:
-        for name, original in originals.items():
-            setattr(owner, name, original)
-
-
-@contextlib.contextmanager
-def calls_of(owner: Any, name: str) -> Iterator[list]:
-    """Context with a list that grows by each call of a function.
-
-    Args:
-        owner: Object or module that the function is an attribute of.
-        name: Name of the attribute.
-    """
-    calls: list = []
-    function = getattr(owner, name)
-
-    def counted(*args, **kwargs):
-        calls.append(name)
-        return function(*args, **kwargs)
-
-    with replaced(owner, **{name: counted}):
-        yield calls

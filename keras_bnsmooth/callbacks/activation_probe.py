@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
-from keras_bnsmooth.probes.activations import measure_activations
-from keras_bnsmooth.probes.determinism import check_activations
+from keras_bnsmooth.probes.activations import check_activations, measure_activations
 from keras_bnsmooth.probes.distributions import distribution, edges
 from keras_bnsmooth.records.json_lines import PathLike
 

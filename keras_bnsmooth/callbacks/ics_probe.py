@@ -6,8 +6,10 @@ from typing import Any
 from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe, check_update
 from keras_bnsmooth.probes.arguments import as_weights, check_model
-from keras_bnsmooth.probes.determinism import check_internal_covariate_shift
-from keras_bnsmooth.probes.internal_covariate_shift import measure_covariate_shift
+from keras_bnsmooth.probes.internal_covariate_shift import (
+    check_covariate_shift,
+    measure_covariate_shift,
+)
 from keras_bnsmooth.records.dashboard import Dashboard, LineChart
 from keras_bnsmooth.records.json_lines import PathLike
 
@@ -96,7 +98,7 @@ class ICSProbe(UpdateProbe):
             no_step = {"weights": here, "next_weights": here}
         else:
             no_step = {"learning_rate": 0.0}
-        check_internal_covariate_shift(self.model, batch, **no_step)
+        check_covariate_shift(self.model, batch, no_step)
 
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""

@@ -8,9 +8,12 @@ import numpy as np
 from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.probes.arguments import check_model
-from keras_bnsmooth.probes.determinism import check_landscape
 from keras_bnsmooth.probes.directions import check_direction, random_direction
-from keras_bnsmooth.probes.landscape import check_step_sizes, measure_landscape
+from keras_bnsmooth.probes.landscape import (
+    check_landscape,
+    check_step_sizes,
+    measure_landscape,
+)
 from keras_bnsmooth.records.dashboard import BandChart, Dashboard, LineChart
 from keras_bnsmooth.records.json_lines import PathLike
 
@@ -152,7 +155,7 @@ class LandscapeProbe(ProbeCallback):
 
     def _direction_at(self, step):
         seed = [self._seed, step]
-        return random_direction(self._direction, self.model.trainable_variables, seed)
+        return random_direction(self._direction, self.model, seed)
 
     def _current_step_sizes(self):
         if self._step_sizes is not None:

@@ -9,8 +9,11 @@ from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe, check_update
 from keras_bnsmooth.probes.arguments import as_weights, check_model
 from keras_bnsmooth.probes.critical_learning_rate import measure_critical_learning_rate
-from keras_bnsmooth.probes.determinism import check_sharpness
-from keras_bnsmooth.probes.sharpness import check_lanczos, measure_sharpness
+from keras_bnsmooth.probes.sharpness import (
+    check_lanczos,
+    check_sharpness,
+    measure_sharpness,
+)
 from keras_bnsmooth.records.dashboard import Dashboard, LineChart
 from keras_bnsmooth.records.json_lines import PathLike
 

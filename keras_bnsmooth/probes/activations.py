@@ -10,7 +10,13 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff, keras_model
+from keras_bnsmooth.autodiff.function_cache import once
+from keras_bnsmooth.autodiff.generators import (
+    preserve_global_generators,
+    replay_global_generators,
+)
 from keras_bnsmooth.probes.arguments import to_tensors
+from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.layer_list import (
     places_among_linear_layers,
     unique_names,
@@ -18,6 +24,7 @@ from keras_bnsmooth.probes.layer_list import (
 )
 
 
+@preserve_global_generators()
 def activations(
     model: keras.Model,
     x: Any,
@@ -61,10 +68,24 @@ def activations(
     plt.hist(values["conv1_bn"], bins=64)
     ```
     """
+    layers = None if layers is None else tuple(layers)
     with autodiff.objective(model, None):
         x, *_ = to_tensors(model, x)
+        once(model, check_activations)(x, layers, units, seed)
         measured = measure_activations(model, x, layers, units, seed)
     return {name: values for name, (_, values) in measured.items()}
+
+
+def check_activations(model: keras.Model, x: Any, layers, units, seed: int) -> None:
+    """Raises a ValueError unless two evaluations give the same activations."""
+    first, second = (
+        measure_activations(model, x, layers, units, seed) for _ in range(2)
+    )
+    for name, (_, values) in first.items():
+        again = second[name][1]
+        scale = np.max(np.abs(values), initial=0.0)
+        if np.any(np.abs(values - again) > relative_tolerance(model) * scale):
+            raise_changed(model, f"output of {name}")
 
 
 def measure_activations(
@@ -143,7 +164,8 @@ def _values(model, weights, state, x, names, units, seed):
     chosen = []
 
     def values(x):
-        with autodiff.stateless(model, weights, state):
+        replay = replay_global_generators()
+        with replay, autodiff.stateless(model, weights, state):
             recorded.outputs = {}
             keras_model.call_in_training_mode(model, x)
             outputs = recorded.outputs

@@ -8,7 +8,10 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff
+from keras_bnsmooth.autodiff.function_cache import once
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import as_weights, check_model, to_tensors
+from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.lanczos import inner, norm, to_host
 from keras_bnsmooth.probes.rounding import rounding_unit
 from keras_bnsmooth.probes.vector_norms import accumulation_dtype
@@ -21,6 +24,7 @@ _DOUBLINGS = 40
 _RESOLVED = 20
 
 
+@preserve_global_generators()
 def critical_learning_rate(
     model: keras.Model,
     x: Any,
@@ -58,7 +62,7 @@ def critical_learning_rate(
     Raises:
         ValueError: The model is not built, not compiled or has no trainable weights;
             the batch does not fit it; the direction has another shape or is not
-            finite.
+            finite; two evaluations at the same weights differ.
 
     Example:
     ```python
@@ -73,7 +77,17 @@ def critical_learning_rate(
             direction = as_weights(model, direction, "direction")
             if not all(np.all(np.isfinite(d)) for d in to_host(direction)):
                 raise ValueError("direction has entries that are NaN or infinite.")
+        once(model, check_loss)(batch)
         return measure_critical_learning_rate(model, batch, direction)
+
+
+def check_loss(model: keras.Model, batch: tuple) -> None:
+    """Raises a ValueError unless two evaluations give the same loss."""
+    direction = [ops.zeros_like(v) for v in model.trainable_variables]
+    loss = compiled_loss_along(model, batch, direction)
+    first, second = loss(0.0), loss(0.0)
+    if abs(first - second) > relative_tolerance(model) * abs(first):
+        raise_changed(model, "loss")
 
 
 def measure_critical_learning_rate(
@@ -109,7 +123,7 @@ def measure_critical_learning_rate(
     if length == 0:
         return 0.0
     if first is None or not 0 < first < np.inf:
-        first = abs(start) / length**2 or 1 / length
+        first = abs(start) / length / length or 1 / length
     eta = _first_rise(lambda eta: loss(eta) - start, first)
     unit = rounding_unit(model)
     if eta == 0:
@@ -183,9 +197,16 @@ def compiled_loss_along(
     """
     evaluate = autodiff.compiled(model, _loss_at)
     dtype = accumulation_dtype(model.trainable_variables)
+    length = norm(to_host(direction))
+    if 0 < length < np.inf:
+        # Along a gradient of 1e-20, say, eta alone may be beyond the range of float32.
+        scale = ops.convert_to_tensor(length, dtype)
+        direction = [ops.cast(d, dtype) / scale for d in direction]
+    else:
+        length = 1.0
 
     def loss_along(eta):
-        step = ops.convert_to_tensor(eta, dtype)
+        step = ops.convert_to_tensor(eta * length, dtype)
         return float(evaluate(*batch, direction, step, weights))
 
     return loss_along

@@ -90,7 +90,7 @@ def _check_slope(model, batch, loss, gradient):
     loss_along = compiled_loss_along(model, batch, gradient)
 
     def slope(relative_change):
-        eta = relative_change * abs(loss) / length**2
+        eta = relative_change * abs(loss) / length / length
         return (loss_along(-eta) - loss_along(eta)) / (2 * eta * length)
 
     coarse, fine = slope(_RELATIVE_CHANGE), slope(_RELATIVE_CHANGE / 4)

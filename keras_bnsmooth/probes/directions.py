@@ -1,8 +1,9 @@
 """Directions in weight space other than the gradient."""
 
-from collections.abc import Sequence
-
+import keras
 import numpy as np
+
+from keras_bnsmooth.probes.output_units import output_axes
 
 RANDOM = ("random", "filter_normalized_random")
 
@@ -18,7 +19,7 @@ def check_direction(direction: str) -> str:
 
 
 def random_direction(
-    direction: str, variables: Sequence, seed: int | list[int]
+    direction: str, model: keras.Model, seed: int | list[int]
 ) -> list[np.ndarray] | None:
     """Returns a random direction of length 1, or None for the gradient.
 
@@ -29,14 +30,14 @@ def random_direction(
             `"filter_normalized_random"`, Gaussian with every filter rescaled to the
             norm of the corresponding filter of the weights, and zero along biases and
             normalization scales (Li et al., "Visualizing the Loss Landscape of Neural
-            Nets", 2018, section 4). A filter produces one output unit: it is a slice
-            along the last axis.
-        variables: Trainable variables.
+            Nets", 2018, section 4). A filter are the weights that produce one output
+            unit, see `output_axes`.
+        model: A built `keras.Model`.
         seed: Integer, or a list of integers.
 
     Returns:
-        A list with one array of the shape and dtype of each variable; None for the
-        gradient.
+        A list with one array of the shape and dtype of each trainable variable; None
+        for the gradient.
 
     Raises:
         ValueError: The direction is unknown, or all weights to be filter-normalized
@@ -44,12 +45,15 @@ def random_direction(
     """
     if check_direction(direction) == "gradient":
         return None
+    variables = model.trainable_variables
     generator = np.random.default_rng(seed)
     arrays = [generator.standard_normal(tuple(v.shape)) for v in variables]
     if direction == "filter_normalized_random":
         arrays = [
-            _filter_normalized(array, np.asarray(v.numpy(), np.float64))
-            for array, v in zip(arrays, variables, strict=True)
+            _filter_normalized(array, np.asarray(v.numpy(), np.float64), units)
+            for array, v, units in zip(
+                arrays, variables, output_axes(model), strict=True
+            )
         ]
     norm = np.sqrt(sum(np.sum(np.square(array)) for array in arrays))
     if norm == 0:
@@ -63,9 +67,9 @@ def random_direction(
     ]
 
 
-def _filter_normalized(array, weights):
-    if array.ndim < 2:
+def _filter_normalized(array, weights, units):
+    if units is None:
         return np.zeros_like(array)
-    axes = tuple(range(array.ndim - 1))
-    norms = np.sqrt(np.sum(np.square(array), axis=axes))
-    return array / norms * np.sqrt(np.sum(np.square(weights), axis=axes))
+    axes = tuple(axis for axis in range(array.ndim) if axis not in units)
+    norms = np.sqrt(np.sum(np.square(array), axis=axes, keepdims=True))
+    return array / norms * np.sqrt(np.sum(np.square(weights), axis=axes, keepdims=True))

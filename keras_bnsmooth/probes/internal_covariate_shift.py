@@ -9,14 +9,20 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff
+from keras_bnsmooth.autodiff.function_cache import once
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import as_weights, check_model, to_tensors
+from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.layer_list import weight_layers
 from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
-    differences,
-    inner_products,
-    squared_norms,
+    cosine_and_distance,
+    scaled_products,
 )
+
+# 1 - cosine is half the square of the angle, and rounded itself: in float32 this
+# detects an angle of 0.005.
+_COSINE_TOLERANCE_IN_UNITS = 1e2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +46,7 @@ class InternalCovariateShift:
     cosine: np.ndarray
 
 
+@preserve_global_generators()
 def internal_covariate_shift(
     model: keras.Model,
     x: Any,
@@ -68,7 +75,8 @@ def internal_covariate_shift(
 
     The loss is the training loss, as in `landscape`. Costs about a fifth of an
     evaluation of loss and gradient per layer on TensorFlow, half of one on PyTorch, and
-    a whole one under XLA, on JAX or on several devices.
+    a whole one under XLA, on JAX or on several devices. The first call for a compiled
+    model costs twice as much, since it also checks that evaluations agree.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -93,7 +101,8 @@ def internal_covariate_shift(
         ValueError: The model is not built, not compiled or has no trainable weights;
             the batch does not fit it; the learning rate is not positive and finite;
             both or neither of `learning_rate` and `next_weights` are given; arrays do
-            not have the shapes of the weights.
+            not have the shapes of the weights; two evaluations at the same weights
+            differ.
 
     Example:
     ```python
@@ -117,8 +126,28 @@ def internal_covariate_shift(
             weights = as_weights(model, weights)
         if next_weights is not None:
             next_weights = as_weights(model, next_weights, "next_weights")
+        if next_weights is None:
+            no_step: dict = {"learning_rate": 0.0, "weights": weights}
+        else:
+            no_step = {"weights": next_weights, "next_weights": next_weights}
+        once(model, check_covariate_shift)(batch, no_step)
         step = (learning_rate, weights, next_weights)
         return measure_covariate_shift(model, batch, *step, join_normalizations)
+
+
+def check_covariate_shift(
+    model: keras.Model, batch: tuple, no_step: dict[str, Any]
+) -> None:
+    """Raises a ValueError unless G' = G when no weight moves.
+
+    Args:
+        model: The model.
+        batch: (x, y, sample_weight) as tensors.
+        no_step: A step of length zero, as arguments of `measure_covariate_shift`.
+    """
+    r = measure_covariate_shift(model, batch, **no_step)
+    if np.any(r.cosine < 1 - relative_tolerance(model, _COSINE_TOLERANCE_IN_UNITS)):
+        raise_changed(model, "gradient")
 
 
 def measure_covariate_shift(
@@ -149,12 +178,9 @@ def measure_covariate_shift(
         products = _one_layer_at_a_time(model, batch, step, layers)
     else:
         products = autodiff.compiled(model, _all_layers, layers=layers)(*batch, *step)
-    distance, g, moved, dot = ops.convert_to_numpy(products).astype(np.float64).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Rounding can push a cosine beyond 1.
-        cosine = np.clip(dot / np.sqrt(g * moved), -1.0, 1.0)
+    cosine, l2 = np.transpose([cosine_and_distance(of_layer) for of_layer in products])
     return InternalCovariateShift(
-        layers=[layer.name for layer in layers], l2=np.sqrt(distance), cosine=cosine
+        layers=[layer.name for layer in layers], l2=l2, cosine=cosine
     )
 
 
@@ -170,21 +196,8 @@ def _step(model, weights, state, batch, learning_rate, given_weights, next_weigh
     return weights, gradient, next_weights
 
 
-def _products(g, moved, dtype):
-    """Returns ||G - G'||^2, ||G||^2, ||G'||^2 and <G, G'> per variable, [J, 4]."""
-    return ops.stack(
-        [
-            squared_norms(differences(g, moved), dtype),
-            squared_norms(g, dtype),
-            squared_norms(moved, dtype),
-            inner_products(g, moved, dtype),
-        ],
-        axis=1,
-    )
-
-
 def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
-    """Returns the products of each layer, [L, 4], from one graph of all layers.
+    """Returns `scaled_products` of each layer, L of them, from one graph of all layers.
 
     In it, G'_i and the gradients after it share the forward pass through the layers
     before i, and G'_i needs the backward pass down to layer i only.
@@ -195,7 +208,7 @@ def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
 
     def products(layer, moved):
         g = [gradient[i] for i in layer.positions]
-        return ops.sum(_products(g, moved, dtype), axis=0)
+        return scaled_products(g, moved, dtype)
 
     # No layer precedes the first one, so G' = G.
     rows = [products(layers[0], [gradient[i] for i in layers[0].positions])]
@@ -214,11 +227,11 @@ def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
         rows.append(products(layer, moved))
         computed.append(moved)
         before.update(layer.positions)
-    return ops.stack(rows)
+    return rows
 
 
 def _one_layer_at_a_time(model, batch, step, layers):
-    """Returns the products of each layer, [L, 4], from a whole gradient per layer.
+    """Returns `scaled_products` of each layer, L of them, from a gradient per layer.
 
     Compile time of a graph of all layers may grow with the square of their number, to
     hours. Here a single gradient is compiled and serves every layer.
@@ -234,19 +247,17 @@ def _one_layer_at_a_time(model, batch, step, layers):
         # A copy, since on a CPU the tensor may share the array's memory.
         mask = ops.convert_to_tensor(before.copy())
         of_all.append(of_moved(*batch, weights, gradient, next_weights, mask))
-    return np.stack(
-        [
-            ops.convert_to_numpy(products)[list(layer.positions)].sum(axis=0)
-            for layer, products in zip(layers, of_all, strict=True)
-        ]
-    )
+    return [
+        ops.convert_to_numpy(products)[list(layer.positions)]
+        for layer, products in zip(layers, of_all, strict=True)
+    ]
 
 
 def _start(model, weights, state, x, y, sample_weight, *step):
     batch = (x, y, sample_weight)
     weights, gradient, next_weights = _step(model, weights, state, batch, *step)
     dtype = accumulation_dtype(model.trainable_variables)
-    return weights, gradient, next_weights, _products(gradient, gradient, dtype)
+    return weights, gradient, next_weights, scaled_products(gradient, gradient, dtype)
 
 
 def _moved_products(
@@ -257,4 +268,6 @@ def _moved_products(
         for i, (w, moved) in enumerate(zip(weights, next_weights, strict=True))
     ]
     _, moved = autodiff.value_and_grad(model, mixed, state, x, y, sample_weight)
-    return _products(gradient, moved, accumulation_dtype(model.trainable_variables))
+    return scaled_products(
+        gradient, moved, accumulation_dtype(model.trainable_variables)
+    )

@@ -19,6 +19,8 @@ Vector = list[np.ndarray]
 # Relative to the largest absolute eigenvalue, the latter in units of the precision.
 _ORTHOGONAL = 0.01
 _EXHAUSTED = 100
+# Below it, terms of the sum may have been lost.
+_SMALLEST_SQUARE = np.finfo(np.float64).tiny / np.finfo(np.float64).eps ** 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +152,15 @@ def inner(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:
 
 def norm(a: Sequence[np.ndarray]) -> float:
     """Returns the l2 norm of a vector, accumulated in float64."""
-    return float(np.sqrt(inner(a, a)))
+    square = inner(a, a)
+    if _SMALLEST_SQUARE < square < np.inf:
+        return float(np.sqrt(square))
+    # Squares of float64 numbers may have underflowed or overflowed.
+    largest = max((float(np.max(np.abs(u), initial=0.0)) for u in a), default=0.0)
+    if not 0 < largest < np.inf:
+        return float(np.sqrt(square))
+    relative = [u.astype(np.float64) / largest for u in a]
+    return largest * float(np.sqrt(inner(relative, relative)))
 
 
 def scaled(a: Vector, factor: float) -> Vector:

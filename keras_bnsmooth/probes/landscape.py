@@ -8,14 +8,18 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff
+from keras_bnsmooth.autodiff.function_cache import once
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import check_model, to_tensors
+from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.directions import random_direction
 from keras_bnsmooth.probes.rounding import rounding_noise, rounding_unit
 from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
     differences,
-    squared_norms,
-    total,
+    norm,
+    norm_on_device,
+    scaled_squares,
 )
 
 
@@ -80,6 +84,7 @@ _RESOLVED = 20
 _SURELY_RESOLVED = 200_000
 
 
+@preserve_global_generators()
 def landscape(
     model: keras.Model,
     x: Any,
@@ -98,7 +103,8 @@ def landscape(
     weights move.
 
     Costs K + 1 evaluations of loss and gradient, one after the other, and four more if
-    some gradient distance is so short that it might be rounding.
+    some gradient distance is so short that it might be rounding. The first call for a
+    compiled model also checks that evaluations agree, which costs K + 1 more.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -128,7 +134,8 @@ def landscape(
         ValueError: The model is not built, not compiled or has no trainable weights;
             it has its own `train_step`, and no `loss` is given; the loss is not a
             scalar; the batch does not fit the model; a step size is not positive and
-            finite; the direction is unknown.
+            finite; the direction is unknown; two
+            evaluations at the same weights differ.
 
     Example:
     ```python
@@ -141,7 +148,8 @@ def landscape(
         batch = to_tensors(model, x, y, sample_weight)
         check_model(model)
         step_sizes = check_step_sizes(step_sizes)
-        random = random_direction(direction, model.trainable_variables, seed)
+        random = random_direction(direction, model, seed)
+        once(model, check_landscape)(batch, len(step_sizes), random)
         return measure_landscape(model, batch, step_sizes, random)
 
 
@@ -154,6 +162,25 @@ def check_step_sizes(step_sizes: Any, name: str = "step_sizes") -> np.ndarray:
             f"{name} must be a list of positive, finite numbers; received {step_sizes}."
         )
     return array
+
+
+def check_landscape(
+    model: keras.Model, batch: tuple, count: int, direction: list | None = None
+) -> None:
+    """Raises a ValueError unless L(W - 0 d) = L(W) and the gradients are equal.
+
+    Args:
+        model: The model.
+        batch: (x, y, sample_weight) as tensors.
+        count: Number of step sizes of later measurements.
+        direction: As in `measure_landscape`.
+    """
+    r = measure_landscape(model, batch, np.zeros(count), direction)
+    tolerance = relative_tolerance(model)
+    loss_differs = np.abs(r.losses - r.loss) > tolerance * np.abs(r.loss)
+    gradient_differs = r.gradient_distances > tolerance * r.gradient_norm
+    if np.any(loss_differs | gradient_differs):
+        raise_changed(model, "loss or gradient")
 
 
 def measure_landscape(
@@ -173,11 +200,13 @@ def measure_landscape(
     step_values = ops.convert_to_tensor(
         step_sizes, accumulation_dtype(model.trainable_variables)
     )
-    loss, squares, curve = autodiff.compiled(model, _curve)(*batch, step_values, random)
-    gradient_norm = float(np.sqrt(total(squares)))
-    distances = np.sqrt(total(curve[:, 1:]))
+    loss, squares, losses, of_distances = autodiff.compiled(model, _curve)(
+        *batch, step_values, random
+    )
+    gradient_norm = float(norm(squares))
+    distances = norm(of_distances)
     loss = float(loss)
-    losses = ops.convert_to_numpy(curve[:, 0]).astype(np.float64)
+    losses = ops.convert_to_numpy(losses).astype(np.float64)
 
     unit = rounding_unit(model)
     change = np.abs(losses - loss)
@@ -232,17 +261,18 @@ def smoothness(step_sizes, gradient_norm, gradient_distances, resolved) -> Smoot
 
 
 def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
-    """Returns L(W); ||g_j||^2 [J]; and L(W - s d), ||g'_j - g_j||^2 [K, 1 + J].
+    """Returns L(W), the squares of g [J, 2], L(W - s d) [K], those of g' - g [K, J, 2].
 
-    j runs over the J trainable variables, g' is the gradient at W - s d.
+    Squares are those of `scaled_squares` for the J trainable variables, g' is the
+    gradient at W - s d.
     """
     dtype = step_sizes.dtype
     batch = (x, y, sample_weight)
     loss, gradient = autodiff.value_and_grad(model, weights, state, *batch)
-    squares = squared_norms(gradient, dtype)
+    squares = scaled_squares(gradient, dtype)
     direction = gradient
     if random is not None:
-        length = ops.sqrt(ops.sum(squares))
+        length = norm_on_device(squares)
         direction = [ops.multiply(ops.cast(length, r.dtype), r) for r in random]
 
     def moved(step_size):
@@ -255,6 +285,9 @@ def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
         # A local variable for the moved weights would keep their memory alive.
         loss, g = autodiff.value_and_grad(model, moved(step_size), state, *batch)
         loss = ops.reshape(ops.cast(loss, dtype), (1,))
-        return ops.concatenate([loss, squared_norms(differences(g, gradient), dtype)])
+        change = scaled_squares(differences(g, gradient), dtype)
+        return ops.concatenate([loss, ops.reshape(change, (-1,))])
 
-    return loss, squares, autodiff.sequential_map(at, step_sizes)
+    curve = autodiff.sequential_map(at, step_sizes)
+    changes = ops.reshape(curve[:, 1:], (-1, len(weights), 2))
+    return loss, squares, curve[:, 0], changes

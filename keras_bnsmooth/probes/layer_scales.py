@@ -9,8 +9,10 @@ import ml_dtypes
 import numpy as np
 
 from keras_bnsmooth import autodiff, keras_model
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import check_model, check_weights, to_tensors
 from keras_bnsmooth.probes.internal_covariate_shift import as_weights
+from keras_bnsmooth.probes.lanczos import norm
 from keras_bnsmooth.probes.layer_list import weight_layers
 from keras_bnsmooth.probes.scale_invariance import scale_invariant_weights
 
@@ -47,6 +49,7 @@ class LayerScales:
     effective_learning_rate: np.ndarray
 
 
+@preserve_global_generators()
 def layer_scales(
     model: keras.Model,
     weights: Sequence,
@@ -127,24 +130,25 @@ def measure_layer_scales(
         batch: (x, y, sample_weight) as tensors, or None.
     """
     layers = weight_layers(model)
-    weight_norm = _norms(layers, map(_square, weights))
+    weight_norm = _norms(layers, weights)
     moves = (b - a for a, b in zip(_wide(weights), _wide(next_weights), strict=True))
-    move = _norms(layers, map(_square, moves))
+    move = _norms(layers, moves)
     if batch is None:
         gradient_norm = _recovered(model, layers, next_weights, move, learning_rate)
     else:
         gradient = autodiff.compiled(model, _gradient)(
             *batch, as_weights(model, weights)
         )
-        gradient_norm = _norms(layers, map(_square, _to_arrays(gradient)))
+        gradient_norm = _norms(layers, _to_arrays(gradient))
     with np.errstate(divide="ignore", invalid="ignore"):
         return LayerScales(
             layers=[layer.name for layer in layers],
             weight_norm=weight_norm,
             gradient_norm=gradient_norm,
             update_ratio=move / weight_norm,
-            effective_learning_rate=learning_rate
-            / _invariant_squares(model, layers, weights),
+            effective_learning_rate=_effective_rates(
+                model, layers, weights, learning_rate
+            ),
         )
 
 
@@ -153,7 +157,7 @@ def _recovered(model, layers, next_weights, move, learning_rate):
     eps = [float(ml_dtypes.finfo(v.dtype).eps) for v in model.trainable_variables]
     rounding = _norms(
         layers,
-        [(e / 2) ** 2 * _square(w) for e, w in zip(eps, next_weights, strict=True)],
+        (e / 2 * w for e, w in zip(eps, _wide(next_weights), strict=True)),
     )
     free = [v.constraint is None for v in model.trainable_variables]
     known = rounding <= _TOLERANCE * move
@@ -181,28 +185,24 @@ def _is_plain_sgd(optimizers):
     )
 
 
-def _invariant_squares(model, layers, weights):
-    """Returns ||W||^2 of the scale-invariant weights of each layer, or NaN."""
-    squares = np.full(len(layers), np.nan)
+def _effective_rates(model, layers, weights, learning_rate):
+    """Returns lr / ||W||^2 of the scale-invariant weights of each layer, or NaN."""
+    lengths = np.full(len(layers), np.nan)
     for positions in scale_invariant_weights(model):
         for i, layer in enumerate(layers):
             if positions[0] in layer.positions:
-                squares[i] = sum(_square(weights[j]) for j in positions)
-    return squares
+                lengths[i] = norm(list(_wide(weights[j] for j in positions)))
+    return learning_rate / lengths / lengths
 
 
 def _gradient(model, _, state, x, y, sample_weight, weights):
     return autodiff.value_and_grad(model, weights, state, x, y, sample_weight)[1]
 
 
-def _norms(layers, squares):
-    """Returns the norm of each layer from the squared norm of each variable."""
-    squares = list(squares)
-    return np.sqrt([sum(squares[i] for i in layer.positions) for layer in layers])
-
-
-def _square(array):
-    return np.sum(np.square(array.astype(np.float64)))
+def _norms(layers, arrays):
+    """Returns the norm of each layer from the arrays of all variables."""
+    norms = np.array([norm([array]) for array in _wide(arrays)])
+    return np.array([norm([norms[list(layer.positions)]]) for layer in layers])
 
 
 def _wide(arrays):

@@ -11,8 +11,8 @@ from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
     differences,
-    squared_norms,
-    total,
+    norm,
+    scaled_squares,
 )
 
 _DRAWS = 3
@@ -62,8 +62,11 @@ def rounding_noise(model: keras.Model, batch: tuple, unit: float) -> float:
         [_signs(generator, tuple(v.shape)) for v in model.trainable_variables]
         for _ in range(_DRAWS)
     ]
-    squares = autodiff.compiled(model, _squared_changes, unit=unit)(*batch, draws)
-    return float(np.sqrt(total(squares) / _DRAWS))
+    changes = norm(autodiff.compiled(model, _changes, unit=unit)(*batch, draws))
+    largest = changes.max()
+    if not 0 < largest < np.inf:
+        return float(largest)
+    return float(largest * np.sqrt(np.mean(np.square(changes / largest))))
 
 
 def _signs(generator, shape):
@@ -72,17 +75,17 @@ def _signs(generator, shape):
     return (draw == 0).astype(np.int8) - (draw == 1)
 
 
-def _squared_changes(model, weights, state, *args: Any, unit: float):
+def _changes(model, weights, state, *args: Any, unit: float):
     *batch, draws = args
     dtype = accumulation_dtype(model.trainable_variables)
     _, gradient = autodiff.value_and_grad(model, weights, state, *batch)
-    squares: list = []
+    changes: list = []
     for signs in draws:
         moved = [
             w + w * ops.cast(unit, w.dtype) * ops.cast(sign, w.dtype)
             for w, sign in zip(weights, signs, strict=True)
         ]
-        waiting = autodiff.optimization_barrier(moved, squares or gradient)
+        waiting = autodiff.optimization_barrier(moved, changes or gradient)
         _, g = autodiff.value_and_grad(model, waiting, state, *batch)
-        squares.append(ops.sum(squared_norms(differences(g, gradient), dtype)))
-    return ops.stack(squares)
+        changes.append(scaled_squares(differences(g, gradient), dtype))
+    return ops.stack(changes)

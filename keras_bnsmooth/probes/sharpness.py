@@ -9,8 +9,11 @@ import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff
+from keras_bnsmooth.autodiff.function_cache import once
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import check_model, to_tensors
 from keras_bnsmooth.probes.derivatives import check_derivatives, check_symmetry
+from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.lanczos import (
     Vector,
     add_scaled,
@@ -59,6 +62,7 @@ class Sharpness:
     asymmetry: float
 
 
+@preserve_global_generators()
 def sharpness(
     model: keras.Model,
     x: Any,
@@ -84,7 +88,7 @@ def sharpness(
     vectors on the host, a vector and its product on the device.
 
     The first call for a compiled model also checks that its gradient and its second
-    derivative are those of the loss.
+    derivative are those of the loss, and that evaluations agree.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -106,7 +110,8 @@ def sharpness(
         ValueError: The model is not built, not compiled or has no trainable weights;
             the batch does not fit it; iterations or tolerance are out of range; or the
             model's second derivative is not available: an operation lacks one or
-            defines its own gradient, or part of the gradient is stopped.
+            defines its own gradient, or part of the gradient is stopped; two
+            evaluations at the same weights differ.
 
     Example:
     ```python
@@ -118,10 +123,29 @@ def sharpness(
         batch = to_tensors(model, x, y, sample_weight)
         check_model(model)
         check_lanczos(iterations, tolerance)
-        check_derivatives(model, batch)
+        once(model, check_sharpness)(batch)
         r = measure_sharpness(model, batch, iterations, tolerance, seed)
         check_symmetry(model, r.asymmetry)
         return r
+
+
+def check_sharpness(model: keras.Model, batch: tuple) -> None:
+    """Raises a ValueError unless a model has a second derivative, always the same.
+
+    Args:
+        model: The model.
+        batch: (x, y, sample_weight) as tensors.
+    """
+    check_derivatives(model, batch)
+    first, second = (
+        measure_sharpness(model, batch, iterations=2, tolerance=0.0, seed=0)
+        for _ in range(2)
+    )
+    check_symmetry(model, first.asymmetry)
+    for name in ("loss", "gradient_norm", "sharpness"):
+        one, other = getattr(first, name), getattr(second, name)
+        if abs(one - other) > relative_tolerance(model) * abs(one):
+            raise_changed(model, "loss, gradient or curvature")
 
 
 def check_lanczos(iterations: Any, tolerance: Any) -> None:

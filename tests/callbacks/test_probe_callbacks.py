@@ -497,11 +497,16 @@ def test_models_without_trainable_weights_are_named_at_the_start(probe):
 )
 @pytest.mark.parametrize("probe", PROBES)
 def test_models_that_are_not_deterministic_are_named_at_the_start(probe):
-    draw = random_numbers_unknown_to_keras()
+    generator = np.random.default_rng(0)
 
     class Noise(keras.layers.Layer):
         def call(self, x):
-            return x * draw(x)
+            if keras.backend.backend() == "torch":
+                return x * generator.normal()
+            import tensorflow as tf
+
+            factor = tf.numpy_function(lambda: generator.normal(), [], tf.float64)
+            return x * tf.cast(tf.reshape(factor, (1, 1)), x.dtype)
 
     outputs = keras.layers.Dense(2, name="b")
     model = keras.Sequential(
@@ -509,18 +514,6 @@ def test_models_that_are_not_deterministic_are_named_at_the_start(probe):
     )
     model.compile("sgd", "mse")
     starts_with(probe(BATCH, every=5), "changed between two evaluations", model)
-
-
-def random_numbers_unknown_to_keras():
-    """Returns a function that draws them in the shape of a tensor."""
-    if keras.backend.backend() == "torch":
-        import torch
-
-        return torch.rand_like
-    import tensorflow as tf
-
-    generator = tf.random.Generator.from_non_deterministic_state()
-    return lambda x: generator.uniform(tf.shape(x))
 
 
 def test_arguments_are_checked_in_the_constructor():

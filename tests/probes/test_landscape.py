@@ -20,7 +20,7 @@ def split(batch):
 
 def check_against_reference(model, batch, direction="gradient", **arguments):
     x, y, sample_weight = split(batch)
-    drawn = directions.random_direction(direction, model.trainable_variables, seed=0)
+    drawn = directions.random_direction(direction, model, seed=0)
     loss, gradient_norm, losses, distances, beta = reference.landscape(
         model, x, y, STEP_SIZES, sample_weight, drawn
     )
@@ -359,7 +359,7 @@ def test_rejects_batches_that_do_not_fit():
 def test_filter_normalized_direction_has_the_proportions_of_the_weights():
     model, _ = example_models.bn_cnn()
     variables = model.trainable_variables
-    drawn = directions.random_direction("filter_normalized_random", variables, seed=0)
+    drawn = directions.random_direction("filter_normalized_random", model, seed=0)
     assert reference.norm(drawn) == pytest.approx(1.0, rel=1e-5)
     ratios = []
     for array, variable in zip(drawn, variables, strict=True):
