@@ -75,10 +75,9 @@ def recompute_moving_statistics(
     state = [ops.convert_to_tensor(v) for v in model.non_trainable_variables]
     samples = [ops.zeros((), "float32") for _ in layers]
     update = autodiff.compiled(model, _update, noise=bool(noise))
-    with preserve_global_generators():
-        for x in _inputs(data):
-            x = autodiff.shard_batch(model, x)
-            state, samples = update(x, state, samples)
+    for x in _inputs(data):
+        x = autodiff.shard_batch(model, x)
+        state, samples = update(x, state, samples)
     averaged = [layer for layer, n in zip(layers, samples, strict=True) if float(n) > 0]
     if not averaged:
         raise _nothing_to_recompute(model)
