@@ -57,6 +57,7 @@ __all__ = [
     "shard_batch",
     "stateless",
     "stops_gradients",
+    "trace",
     "value",
     "value_and_grad",
 ]
@@ -310,6 +311,14 @@ def optimization_barrier(tensors: Sequence, others: Sequence) -> Sequence:
     peak memory.
     """
     return _backend.optimization_barrier(tensors, others)
+
+
+def trace() -> Any:
+    """Returns a token of the innermost graph or transformation that is being traced.
+
+    Tensors cannot be used in another one unless it encloses theirs.
+    """
+    return _backend.trace()
 
 
 def prefers_small_graphs(model: keras.Model) -> bool:

@@ -24,9 +24,9 @@ from keras_bnsmooth.autodiff.training_loss import (
 )
 
 try:
-    from jax.extend.core import jaxprs_in_params
+    from jax.extend.core import get_opaque_trace_state, jaxprs_in_params
 except ImportError:  # before JAX 0.8
-    from jax.core import jaxprs_in_params
+    from jax.core import get_opaque_trace_state, jaxprs_in_params
 
 
 def value(model, weights, state, x, y, sample_weight=None):
@@ -201,6 +201,11 @@ def optimization_barrier(tensors, others):
 def compiled(model, function, **options):
     """Returns `function` of the model's current variables, compiled."""
     return cached(model, function, options, _compile_outermost)
+
+
+def trace():
+    """Returns a token of the innermost trace."""
+    return get_opaque_trace_state()
 
 
 def prefers_small_graphs(model):

@@ -329,6 +329,11 @@ def compiled(model, function, **options):
     return cached(model, function, options, _compile_outermost)
 
 
+def trace():
+    """Returns the graph under construction, or None."""
+    return None if tf.executing_eagerly() else tf_ops.get_default_graph()
+
+
 def prefers_small_graphs(model):
     """Returns whether compile time grows faster than linearly with graph size."""
     if model.run_eagerly:

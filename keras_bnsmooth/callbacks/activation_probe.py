@@ -4,7 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
-from keras_bnsmooth.probes.activations import check_activations, measure_activations
+from keras_bnsmooth.probes.activations import (
+    check_activations,
+    measure_activations,
+    warn_of_layers_left_out,
+)
 from keras_bnsmooth.probes.distributions import distribution, edges
 from keras_bnsmooth.records.json_lines import PathLike
 
@@ -23,7 +27,8 @@ class ActivationProbe(ProbeCallback):
         every: When to measure: N for every N steps, a list of steps, or a schedule
             such as `LogSpaced()`.
         log_dir: Directory for `activations.jsonl` and TensorBoard events, or None.
-        layers: Names of layers; defaults to all that have trainable weights, see
+        layers: Names of layers; defaults to all that have trainable weights, without
+            those that cannot be followed, which a warning names, see
             `kb.probes.activations`.
         units: Index of the unit to follow, one for all layers or a dict from layer
             name to index; defaults to random ones.
@@ -42,7 +47,8 @@ class ActivationProbe(ProbeCallback):
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `batch_step` [T] (the
             step whose batch was measured: with `successive`, two rows in a row share
-            one), `layers` [T, L], `units` [T, L], and of each distribution `mean`
+            one), `layers` [T, L], `left_out` [T, M] (layers that cannot be followed,
+            and why), `units` [T, L], and of each distribution `mean`
             [T, L], `variance` [T, L], `minimum` [T, L], `maximum` [T, L] and `counts`
             [T, L, bins], in bins of equal width from minimum to maximum. Rows of the
             record have the same entries.
@@ -127,11 +133,14 @@ class ActivationProbe(ProbeCallback):
 
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""
-        measured = measure_activations(self.model, batch[0], *self._arguments)
-        found = [distribution(values, self._bins) for _, values in measured.values()]
+        followed, left_out = measure_activations(self.model, batch[0], *self._arguments)
+        if not self._rows:
+            warn_of_layers_left_out(self.model, left_out)
+        found = [distribution(values, self._bins) for _, values in followed.values()]
         return {
-            "layers": list(measured),
-            "units": [unit for unit, _ in measured.values()],
+            "layers": list(followed),
+            "left_out": [f"{name} {why}" for name, why in left_out.items()],
+            "units": [unit for unit, _ in followed.values()],
             "mean": [d.mean for d in found],
             "variance": [d.variance for d in found],
             "minimum": [d.minimum for d in found],

@@ -2,8 +2,9 @@
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -22,6 +23,14 @@ from keras_bnsmooth.probes.layer_list import (
     unique_names,
     walk,
 )
+
+# In place of a unit: why a layer cannot be followed.
+_NOT_CALLED, _INSIDE, _NO_UNITS = -1, -2, -3
+_REASONS = {
+    _NOT_CALLED: "is not called during training",
+    _INSIDE: "is called inside a loop or a rematerialized part of the model",
+    _NO_UNITS: "does not return a single tensor [samples, ..., units]",
+}
 
 
 @preserve_global_generators()
@@ -44,7 +53,10 @@ def activations(
         x: Inputs of one batch, as `model.fit` takes them.
         layers: Names of layers, as `model.get_layer` takes them, or paths such as
             `"encoder/dense"` in nested models. Defaults to every layer that has
-            trainable weights, with nested models flattened.
+            trainable weights, with nested models flattened; those that cannot be
+            followed are then left out with a warning: layers that do not return a
+            single tensor, such as an LSTM that returns its states, that the model does
+            not call as a whole, or that run inside a loop.
         units: Index of the unit (feature or channel) to follow, either one integer for
             all layers or a dict from names to integers. Defaults to a random unit, also
             for layers missing from the dict.
@@ -60,7 +72,9 @@ def activations(
 
     Raises:
         ValueError: The model is not built, there is no such layer or unit, or a
-            layer's output is not a single tensor with a unit axis.
+            layer that was named, or every layer, cannot be followed; or activations
+            change between two evaluations, because of random numbers that cannot be
+            replayed.
 
     Example:
     ```python
@@ -72,14 +86,38 @@ def activations(
     with autodiff.objective(model, None):
         x, *_ = to_tensors(model, x)
         once(model, check_activations)(x, layers, units, seed)
-        measured = measure_activations(model, x, layers, units, seed)
-    return {name: values for name, (_, values) in measured.items()}
+        followed, left_out = measure_activations(model, x, layers, units, seed)
+    warn_of_layers_left_out(model, left_out)
+    return {name: values for name, (_, values) in followed.items()}
+
+
+class Activations(NamedTuple):
+    """Activations of the layers that can be followed.
+
+    Attributes:
+        followed: {layer name: (unit, values)}.
+        left_out: {layer name: why the layer cannot be followed}.
+    """
+
+    followed: dict[str, tuple[int, np.ndarray]]
+    left_out: dict[str, str]
+
+
+def warn_of_layers_left_out(model: keras.Model, left_out: Mapping[str, str]) -> None:
+    """Warns that layers are left out, if there are any, and says why."""
+    if left_out:
+        reasons = ", ".join(f"{name} ({why})" for name, why in left_out.items())
+        warnings.warn(
+            f"Activations of {len(left_out)} layers of {model.name} are left out: "
+            f"{reasons}. Name the layers to follow in layers=.",
+            stacklevel=4,
+        )
 
 
 def check_activations(model: keras.Model, x: Any, layers, units, seed: int) -> None:
     """Raises a ValueError unless two evaluations give the same activations."""
     first, second = (
-        measure_activations(model, x, layers, units, seed) for _ in range(2)
+        measure_activations(model, x, layers, units, seed).followed for _ in range(2)
     )
     for name, (_, values) in first.items():
         again = second[name][1]
@@ -90,15 +128,34 @@ def check_activations(model: keras.Model, x: Any, layers, units, seed: int) -> N
 
 def measure_activations(
     model: keras.Model, x: Any, layers=None, units=None, seed: int = 0
-) -> dict[str, tuple[int, np.ndarray]]:
-    """Returns {layer name: (unit, values)} for inputs that are tensors."""
+) -> Activations:
+    """Returns the `Activations` for inputs that are tensors.
+
+    Raises:
+        ValueError: There is no layer that can be followed, or one that was named cannot
+            be.
+    """
     names = tuple(layers_by_name(model, layers))
     units = _check_units(units, names)
     outputs = autodiff.compiled(model, _values, names=names, units=units, seed=seed)(x)
-    return {
-        name: (int(unit), ops.convert_to_numpy(values))
-        for name, (unit, values) in zip(names, outputs, strict=True)
-    }
+    followed, left_out = {}, {}
+    for name, unit, (number, values) in zip(names, units, outputs, strict=True):
+        number = int(number)
+        if number >= 0:
+            followed[name] = number, ops.convert_to_numpy(values)
+        elif layers is None and unit is None:
+            left_out[name] = _REASONS[number]
+        else:
+            raise ValueError(
+                f"Layer {name} {_REASONS[number]}, so it cannot be followed; name "
+                "other layers."
+            )
+    if not followed:
+        raise ValueError(
+            f"{model.name} has no layer with trainable weights that can be followed: "
+            + ", ".join(f"{name} {why}" for name, why in left_out.items())
+        )
+    return Activations(followed, left_out)
 
 
 def layers_by_name(
@@ -158,7 +215,10 @@ def _check_units(units, names):
 
 
 def _values(model, weights, state, x, names, units, seed):
-    """Returns [(unit, values [n])] in the order of the names."""
+    """Returns [(unit, values [n])] in the order of the names.
+
+    For a layer that cannot be followed, the unit is a key of `_REASONS`.
+    """
     layers = layers_by_name(model, names)
     places = places_among_linear_layers(model)
     chosen = []
@@ -167,6 +227,7 @@ def _values(model, weights, state, x, names, units, seed):
         replay = replay_global_generators()
         with replay, autodiff.stateless(model, weights, state):
             recorded.outputs = {}
+            recorded.trace = autodiff.trace()
             keras_model.call_in_training_mode(model, x)
             outputs = recorded.outputs
         found = []
@@ -197,7 +258,9 @@ def _recording(layers):
     def recording(name, call):
         def recorded_call(*args, **kwargs):
             result = call(*args, **kwargs)
-            recorded.outputs.setdefault(name, result)
+            # A value from inside a loop or a checkpoint is out of scope afterwards.
+            inside = autodiff.trace() != recorded.trace
+            recorded.outputs.setdefault(name, _INSIDE if inside else result)
             return result
 
         return recorded_call
@@ -207,16 +270,17 @@ def _recording(layers):
         yield recorded
 
 
+def _has_units(output):
+    return keras.ops.is_tensor(output) and len(output.shape) >= 2
+
+
 def _unit_values(name, layer, output, unit, seed):
     if output is None:
-        raise ValueError(
-            f"Layer {name} is not called during training; name other layers."
-        )
-    if not keras.ops.is_tensor(output) or len(output.shape) < 2:
-        raise ValueError(
-            f"Layer {name} does not return a single tensor [samples, ..., units]; name "
-            "other layers."
-        )
+        output = _NOT_CALLED
+    elif output is not _INSIDE and not _has_units(output):
+        output = _NO_UNITS
+    if isinstance(output, int):
+        return output, ops.zeros((0,))
     channels_first = getattr(layer, "data_format", None) == "channels_first"
     axis = 1 if channels_first else getattr(layer, "axis", -1)
     if not isinstance(axis, int):

@@ -54,8 +54,9 @@ def chain(norm, seed=None):
 
 
 def chosen_units(model, **arguments):
-    measured = measure_activations(model, example_models.bn_cnn()[1][0], **arguments)
-    return {name: unit for name, (unit, _) in measured.items()}
+    x = example_models.bn_cnn()[1][0]
+    followed, _ = measure_activations(model, x, **arguments)
+    return {name: unit for name, (unit, _) in followed.items()}
 
 
 LINEAR = ["conv0", "conv1", "conv2", "separable", "inside", "last"]
