@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras.src.backend import compute_output_spec
 from keras.src.backend.common import global_state
+from keras.src.layers.input_spec import assert_input_compatibility
 from keras.src.losses.loss import scale_loss_for_distribution
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
@@ -262,6 +263,26 @@ def build(model: keras.Model, x: Any) -> None:
 
 def _dtype(tensor):
     return keras.backend.standardize_dtype(tensor.dtype)
+
+
+def check_input(model: keras.Model, x: Any) -> None:
+    """Raises a ValueError unless inputs have the shapes that a model was built for.
+
+    Only Functional and Sequential models know them.
+    """
+    if knows_input_shapes(model):
+        assert_input_compatibility(_input_spec(model), x, model.name)
+
+
+def knows_input_shapes(model: keras.Model) -> bool:
+    """Returns whether `check_input` sees all that does not fit the model."""
+    return _input_spec(model) is not None
+
+
+def _input_spec(model):
+    functional = getattr(model, "_functional", model)  # of a Sequential model
+    is_graph = hasattr(functional, "_nodes_by_depth")
+    return functional.input_spec if is_graph else None
 
 
 def call_in_training_mode(model: keras.Model, x: Any) -> Any:

@@ -156,7 +156,7 @@ def _update(model, weights, _, x, state, samples, noise):
         ]
 
     def on_replica(x):
-        replica.batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
+        replica.batch_size = ops.cast(ops.shape(keras.tree.flatten(x)[0])[0], "float32")
         replica.samples = list(samples)
         with autodiff.stateless(model, weights, state) as scope:
             keras_model.call_in_training_mode(model, x)

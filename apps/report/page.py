@@ -127,9 +127,9 @@ def _describe_runs(network, runs):
     def each(values):
         return ", ".join(map(str, sorted(set(values), key=lambda v: (str(type(v)), v))))
 
-    size = "depth " + each(run.flags["depth"] for run in runs)
+    size = "depth " + each(run.flags.get("depth") for run in runs)
     if network == "vgg":
-        size += ", width " + each(run.flags["width"] for run in runs)
+        size += ", width " + each(run.flags.get("width") for run in runs)
     yield (
         f"{_TITLES[network]}: {len(runs)} runs of {size}; "
         f"{each(run.steps for run in runs)} steps; learning rates "

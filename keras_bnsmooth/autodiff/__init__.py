@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.generators import replay_global_generators
 from keras_bnsmooth.autodiff.objective import (
     Loss,
     check_loss,
@@ -136,6 +137,7 @@ def own_value_and_grad(
         weights: Values that the trainable variables take before, or None.
     """
     with (
+        replay_global_generators(),
         preserve_variables(model),
         preserve_untracked_state(model),
         keras_model.preserve_added_losses(model),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tensorflow.python.framework import ops as tf_ops
 
+from keras_bnsmooth import keras_model
 from keras_bnsmooth.autodiff.function_cache import cached
 from keras_bnsmooth.autodiff.objective import loss_of
 from keras_bnsmooth.autodiff.partial_evaluation import split
@@ -441,10 +442,17 @@ def _compile_split(model, function):
 def _compile(model, function, jit_compile):
     if model.run_eagerly:
         return function
-    # Traced at most twice for arrays that differ in length: for the first length, and
-    # for any.
+    # What is compiled as part of another function is traced for the shapes there. A
+    # graph for any shapes takes some that do not fit the model, so it must know them.
+    outermost = jit_compile is not None
+    varies = outermost and keras_model.knows_input_shapes(model)
+    # Traced at most three times for arrays that differ in length: for the first ones,
+    # and for any.
     graph = tf.function(
-        function, autograph=False, jit_compile=jit_compile, reduce_retracing=True
+        function,
+        autograph=False,
+        jit_compile=jit_compile,
+        reduce_retracing=varies,
     )
     # TensorFlow counts traces per line of code, so several functions that are each
     # traced once look like one function that keeps retracing.

@@ -59,7 +59,7 @@ def test_same_as_for_one_length_alone(name):
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("name", MEASURES)
-def test_no_trace_after_the_second_length(name, jit_compile, monkeypatch):
+def test_few_traces_for_many_lengths(name, jit_compile, monkeypatch):
     model = build(jit_compile=jit_compile)
     traces = []
     compute_loss = model.compute_loss
@@ -73,7 +73,9 @@ def test_no_trace_after_the_second_length(name, jit_compile, monkeypatch):
         MEASURES[name](model, *batch(length))
         counts.append(len(traces))
     assert counts[0] > 0
-    assert counts[1] == counts[2] == counts[3]
+    assert counts[2] == counts[3] <= 3
+    # With XLA, the first two lengths may be traced apart.
+    assert jit_compile or counts[1] == counts[2]
 
 
 @pytest.mark.tensorflow
@@ -91,3 +93,13 @@ def test_batch_sizes_and_lengths_may_vary():
         expected = build().train_on_batch(x, y)
         assert float(function(x, y)) == pytest.approx(float(expected), rel=1e-5)
     assert shapes == [(4, 5, 2), (4, None, 2), (None, None, 2)]
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_inputs_that_do_not_fit_are_named_after_many_lengths(name):
+    model = build()
+    for length in LENGTHS[:2]:
+        MEASURES[name](model, *batch(length))
+    x, y = batch(7)
+    with pytest.raises(ValueError, match="incompatible"):
+        MEASURES[name](model, np.concatenate([x, x], axis=-1), y)
