@@ -19,6 +19,16 @@ from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
 
+def check_keras(model: Any) -> None:
+    """Raises a ValueError unless the model is one of Keras 3."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "probes need a model of Keras 3 (import keras, or tensorflow.keras without "
+            f"TF_USE_LEGACY_KERAS); received {type(model).__module__}."
+            f"{type(model).__name__}."
+        )
+
+
 def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     """Returns the optimizers that may update a model.
 

@@ -29,8 +29,9 @@ def objective(model: keras.Model, loss: Loss | None) -> Iterator[None]:
             None to leave in force what is.
 
     Raises:
-        ValueError: `loss` is not a function.
+        ValueError: `loss` is not a function, or the model is not one of Keras 3.
     """
+    keras_model.check_keras(model)
     check_loss(loss)
     outer = _given.get(model)
     if loss is not None:

@@ -17,7 +17,7 @@ from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
 from keras_bnsmooth.callbacks.traced_step import check_traced_step
-from keras_bnsmooth.probes.arguments import check_built, check_keras, prepare
+from keras_bnsmooth.probes.arguments import check_built, prepare
 from keras_bnsmooth.probes.own_gradient import check_own_gradient
 from keras_bnsmooth.records.columns import to_columns
 from keras_bnsmooth.records.dashboard import Dashboard
@@ -190,7 +190,7 @@ class ProbeCallback(keras.callbacks.Callback):
 
     def set_model(self, model):
         """Attaches the callback to the model that `fit` trains."""
-        check_keras(model)
+        keras_model.check_keras(model)
         super().set_model(model)
 
     def on_train_begin(self, logs=None):

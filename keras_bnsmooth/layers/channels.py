@@ -95,7 +95,10 @@ def max_abs_per_channel(x, axis, mask=None, synchronized=False):
     """
     if mask is not None:
         x = ops.where(mask > 0, x, 0)
-    if axis == 0 or len(x.shape) == 2:
+    if 0 in x.shape:
+        # Nothing has no maximum; NaN, as the mean of nothing is.
+        largest = mean_per_channel(ops.abs(x), axis)
+    elif axis == 0 or len(x.shape) == 2:
         largest = _reduce(ops.max, ops.abs(x), axis)
     else:
         largest = ops.max(ops.abs(_values_at_largest_position(x, axis)), axis=0)

@@ -14,23 +14,13 @@ def check_built(model: keras.Model) -> None:
     A model that trains in its own way need not have outputs, and is then never built;
     the layers in it must be.
     """
-    check_keras(model)
+    keras_model.check_keras(model)
     whole = keras_model.custom_training(model) is None
     parts = [] if whole else model.layers
     if not model.built and not (parts and all(layer.built for layer in parts)):
         raise ValueError(
             f"{model.name} is not built; call it on a batch or build it with an input "
             "shape first."
-        )
-
-
-def check_keras(model: Any) -> None:
-    """Raises a ValueError unless the model is one of Keras 3."""
-    if not isinstance(model, keras.Model):
-        raise ValueError(
-            "probes need a model of Keras 3 (import keras, or tensorflow.keras without "
-            f"TF_USE_LEGACY_KERAS); received {type(model).__module__}."
-            f"{type(model).__name__}."
         )
 
 
@@ -67,7 +57,7 @@ def to_tensors(
         ValueError: Keras does not accept the arrays together, or `prepare` does not
             accept the model or the batch.
     """
-    check_keras(model)
+    keras_model.check_keras(model)
     return prepare(model, keras_model.arrays_to_tensors(x, y, sample_weight))
 
 

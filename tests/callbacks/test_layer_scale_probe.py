@@ -136,7 +136,7 @@ def test_errors_at_the_start():
     with pytest.raises(ValueError, match="pass data too"):
         kb.LayerScaleProbe(every=5, class_weight={0: 1.0})
     with pytest.raises(ValueError, match="data must be"):
-        kb.LayerScaleProbe(X, every=5)
+        kb.LayerScaleProbe(3, every=5)
     for probe in (kb.LandscapeProbe, kb.ICSProbe, kb.ActivationProbe):
         with pytest.raises(ValueError, match="received NoneType"):
             probe(None, every=5)

@@ -380,3 +380,13 @@ def test_second_derivatives(p, centered, rng, gradient):
     for function in (slope, tf.function(slope)):
         found = gradient(function, x, 1.0)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (0, 5, 5, 4)])
+@pytest.mark.parametrize("p", [1, 2, 3, np.inf])
+def test_an_empty_batch_is_returned_as_batch_normalization_returns_it(p, shape):
+    empty = keras.ops.zeros(shape)
+    for layer in (LpNormalization(p), keras.layers.BatchNormalization()):
+        assert tuple(layer(empty, training=True).shape) == shape
+        # As the mean of nothing.
+        assert np.isnan(keras.ops.convert_to_numpy(layer.moving_mean)).all()
