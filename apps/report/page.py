@@ -131,10 +131,10 @@ def _describe_runs(network, runs):
     if network == "vgg":
         size += ", width " + each(run.flags.get("width") for run in runs)
     yield (
-        f"{_TITLES[network]}: {len(runs)} runs of {size}; "
-        f"{each(run.steps for run in runs)} steps; learning rates "
-        f"{each(f'{run.learning_rate:g}' for run in runs)}; seeds "
-        f"{each(run.seed for run in runs)}; norms {each(run.norm for run in runs)}."
+        f"{_TITLES[network]}: {len(runs)} run{'s' * (len(runs) > 1)} of {size}; steps "
+        f"{each(run.steps for run in runs)}; learning rate "
+        f"{each(f'{run.learning_rate:g}' for run in runs)}; seed "
+        f"{each(run.seed for run in runs)}; norm {each(run.norm for run in runs)}."
     )
 
 

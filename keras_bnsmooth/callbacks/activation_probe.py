@@ -43,6 +43,7 @@ class ActivationProbe(ProbeCallback):
             measurement is then skipped.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
+        overwrite: Whether to replace the record of another run in `log_dir`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `batch_step` [T] (the
@@ -80,6 +81,7 @@ class ActivationProbe(ProbeCallback):
         successive: bool = False,
         name: str = "activations",
         dry_run: bool = True,
+        overwrite: bool = False,
     ):
         super().__init__(
             data,
@@ -87,6 +89,7 @@ class ActivationProbe(ProbeCallback):
             log_dir=log_dir,
             name=name,
             dry_run=dry_run,
+            overwrite=overwrite,
         )
         if bins < 1 or bins != int(bins):
             raise ValueError(f"bins must be a positive integer; received {bins}.")

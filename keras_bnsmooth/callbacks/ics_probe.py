@@ -41,6 +41,7 @@ class ICSProbe(UpdateProbe):
             `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
+        overwrite: Whether to replace the record of another run in `log_dir`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
@@ -75,6 +76,7 @@ class ICSProbe(UpdateProbe):
         loss: Loss | None = None,
         name: str = "ics",
         dry_run: bool = True,
+        overwrite: bool = False,
     ):
         super().__init__(
             data,
@@ -84,6 +86,7 @@ class ICSProbe(UpdateProbe):
             class_weight=class_weight,
             loss=loss,
             dry_run=dry_run,
+            overwrite=overwrite,
         )
         self.needs_update = check_update(update)
         self._join_normalizations = bool(join_normalizations)

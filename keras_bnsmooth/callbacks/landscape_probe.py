@@ -54,6 +54,7 @@ class LandscapeProbe(ProbeCallback):
             `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
+        overwrite: Whether to replace the record of another run in `log_dir`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
@@ -91,6 +92,7 @@ class LandscapeProbe(ProbeCallback):
         loss: Loss | None = None,
         name: str = "landscape",
         dry_run: bool = True,
+        overwrite: bool = False,
     ):
         super().__init__(
             data,
@@ -100,6 +102,7 @@ class LandscapeProbe(ProbeCallback):
             class_weight=class_weight,
             loss=loss,
             dry_run=dry_run,
+            overwrite=overwrite,
         )
         if step_sizes is not None and multiples is not None:
             raise ValueError(

@@ -50,6 +50,7 @@ class LayerScaleProbe(UpdateProbe):
             `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
+        overwrite: Whether to replace the record of another run in `log_dir`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
@@ -82,6 +83,7 @@ class LayerScaleProbe(UpdateProbe):
         loss: Loss | None = None,
         name: str = "layer_scales",
         dry_run: bool = True,
+        overwrite: bool = False,
     ):
         super().__init__(
             data,
@@ -91,6 +93,7 @@ class LayerScaleProbe(UpdateProbe):
             class_weight=class_weight,
             loss=loss,
             dry_run=dry_run,
+            overwrite=overwrite,
         )
         self.needs_loss = data is not None
 

@@ -74,6 +74,8 @@ class ProbeCallback(keras.callbacks.Callback):
             `kb.probes.landscape`.
         dry_run: Whether to run the trial measurement, which costs about as much as one
             measurement.
+        overwrite: Whether to replace the record of another run in `log_dir`, as when a
+            notebook cell runs again.
 
     Attributes:
         needs_data: Whether the subclass measures on data; True unless it says
@@ -125,6 +127,7 @@ class ProbeCallback(keras.callbacks.Callback):
         class_weight: Mapping[int, float] | None = None,
         loss: autodiff.Loss | None = None,
         dry_run: bool = True,
+        overwrite: bool = False,
     ):
         super().__init__()
         self._source = batch_source(data, class_weight, optional=not self.needs_data)
@@ -133,6 +136,7 @@ class ProbeCallback(keras.callbacks.Callback):
         self._name = check_name(name)
         self._loss = autodiff.check_loss(loss)
         self._dry_run = dry_run
+        self._overwrite = bool(overwrite)
         self._record: ProbeRecord | None = None
         self._rows: list[dict[str, Any]] = []
         self._last_step = -1
@@ -348,7 +352,7 @@ class ProbeCallback(keras.callbacks.Callback):
     def _open(self, step):
         if self._log_dir is not None:
             self._record = ProbeRecord(
-                self._log_dir, self._name, step, self.dashboard()
+                self._log_dir, self._name, step, self.dashboard(), self._overwrite
             )
             self._rows = self._record.rows
         else:

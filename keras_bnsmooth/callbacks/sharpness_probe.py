@@ -50,6 +50,7 @@ class SharpnessProbe(UpdateProbe):
             `keras.ops`, see `kb.probes.landscape`.
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
+        overwrite: Whether to replace the record of another run in `log_dir`.
 
     Attributes:
         history: Dict of arrays [T] over T measurements: `step`, `learning_rate`,
@@ -86,6 +87,7 @@ class SharpnessProbe(UpdateProbe):
         loss: Loss | None = None,
         name: str = "sharpness",
         dry_run: bool = True,
+        overwrite: bool = False,
     ):
         super().__init__(
             data,
@@ -95,6 +97,7 @@ class SharpnessProbe(UpdateProbe):
             class_weight=class_weight,
             loss=loss,
             dry_run=dry_run,
+            overwrite=overwrite,
         )
         self.needs_update = check_update(update)
         if self.needs_update:

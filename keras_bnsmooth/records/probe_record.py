@@ -22,12 +22,14 @@ class ProbeRecord:
         name: Name of the record.
         step: The current step.
         dashboard: Charts for TensorBoard's Custom Scalars, or None.
+        overwrite: Whether to replace the record of another run.
 
     Attributes:
         rows: The rows that the record already holds up to `step`.
 
     Raises:
-        ValueError: Training starts at step 0 and the record of another run is there.
+        ValueError: Training starts at step 0, the record of another run is there, and
+            `overwrite` is false.
         OSError: The directory cannot be written.
     """
 
@@ -37,14 +39,16 @@ class ProbeRecord:
         name: str,
         step: int,
         dashboard: Dashboard | None = None,
+        overwrite: bool = False,
     ):
         self._path = Path(log_dir) / f"{name}.jsonl"
         self._events = None
         rows = json_lines.read(self._path) if self._path.exists() else []
-        if rows and step == 0 and rows[-1]["step"] > 0:
+        if rows and step == 0 and rows[-1]["step"] > 0 and not overwrite:
             raise ValueError(
                 f"{self._path} already holds a run up to step {rows[-1]['step']}, and "
-                "this one starts at step 0; pass a new log_dir or delete the file."
+                "this one starts at step 0; pass overwrite=True to replace it, or "
+                "another log_dir."
             )
         self.rows = rows_up_to(step, rows)
         if backend.process_index() > 0:

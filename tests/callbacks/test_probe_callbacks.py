@@ -429,6 +429,17 @@ def test_another_run_in_the_same_directory_is_not_overwritten(tmp_path):
     assert (tmp_path / "landscape.jsonl").read_text() == before
 
 
+@pytest.mark.parametrize("make", PROBES, ids=lambda make: make.__name__)
+def test_another_run_is_overwritten_on_request(tmp_path, make):
+    fit(build(), [make(BATCH, every=2, log_dir=tmp_path)], epochs=2)
+    probe = make(BATCH, every=3, log_dir=tmp_path, overwrite=True)
+    fit(build(), [probe])
+    (name,) = [path.name for path in tmp_path.glob("*.jsonl")]
+    recorded = [row["step"] for row in json_lines.read(tmp_path / name)]
+    assert recorded == steps(probe)
+    assert all(shown == recorded for shown in points(tmp_path).values())
+
+
 def test_a_first_row_that_another_model_left_is_measured_again(tmp_path):
     other = LandscapeProbe(BATCH, every=[0], log_dir=tmp_path)
     fit(build(norm=True), [other])
