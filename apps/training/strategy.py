@@ -67,11 +67,14 @@ class Strategy:
             synchronized: Whether normalizations synchronize statistics across replicas.
         """
         over_all = synchronized or self.global_statistics
+        several = self.replicas > 1 and not self.global_statistics
         return {
             "strategy": self.name,
             "replicas": self.replicas,
             "processes": processes.count(),
             "statistics": "global batch" if over_all else "share of a replica",
+            # Replicas of TensorFlow share the state of random generators.
+            "noise": "the same on every replica" if several else "global batch",
         }
 
 

@@ -14,6 +14,7 @@ def test_one_device_gets_whole_batches():
         "replicas": 1,
         "processes": 1,
         "statistics": "global batch",
+        "noise": "global batch",
     }
     batch = (np.arange(6), np.arange(6))
     taken = next(iter(devices.input(lambda: itertools.repeat(batch))))
