@@ -73,8 +73,8 @@ class Strategy:
             "replicas": self.replicas,
             "processes": processes.count(),
             "statistics": "global batch" if over_all else "share of a replica",
-            # Replicas of TensorFlow share the state of random generators.
-            "noise": "the same on every replica" if several else "global batch",
+            # Replicas draw noise per channel together, and per element apart.
+            "noise": "own draws of each replica" if several else "global batch",
         }
 
 

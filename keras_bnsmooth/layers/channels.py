@@ -61,7 +61,7 @@ def mean_per_channel(x, axis, mask=None, synchronized=False):
     Returns:
         Tensor of shape `(channels,)`; 0 where the mask selects nothing.
     """
-    context = _replica_context() if synchronized else None
+    context = replica_context() if synchronized else None
 
     def total(x):
         return x if context is None else context.all_reduce("SUM", x)
@@ -96,13 +96,13 @@ def max_abs_per_channel(x, axis, mask=None, synchronized=False):
     if mask is not None:
         x = ops.where(mask > 0, x, 0)
     if 0 in x.shape:
-        # Nothing has no maximum; NaN, as the mean of nothing is.
-        largest = mean_per_channel(ops.abs(x), axis)
+        # Nothing has no maximum. NaN, as the mean has in an empty batch.
+        largest = mean_per_channel(ops.abs(x), axis, mask)
     elif axis == 0 or len(x.shape) == 2:
         largest = _reduce(ops.max, ops.abs(x), axis)
     else:
         largest = ops.max(ops.abs(_values_at_largest_position(x, axis)), axis=0)
-    context = _replica_context() if synchronized else None
+    context = replica_context() if synchronized else None
     if context is None:
         return largest
     return ops.max(context.all_gather(ops.expand_dims(largest, 0), axis=0), axis=0)
@@ -125,12 +125,7 @@ def _values_at_largest_position(x, axis):
     return ops.take(ops.reshape(x, (-1,)), samples * size + position, axis=0)
 
 
-def _reduce(reduction, x, axis):
-    """Reduces every axis but `axis`."""
-    return reduction(x, axis=[i for i in range(len(x.shape)) if i != axis])
-
-
-def _replica_context():
+def replica_context():
     """Context of this replica if there are several, else None."""
     if keras.backend.backend() != "tensorflow":
         return None
@@ -139,3 +134,8 @@ def _replica_context():
     context = tf.distribute.get_replica_context()
     several = context is not None and context.num_replicas_in_sync > 1
     return context if several else None
+
+
+def _reduce(reduction, x, axis):
+    """Reduces every axis but `axis`."""
+    return reduction(x, axis=[i for i in range(len(x.shape)) if i != axis])

@@ -5,7 +5,11 @@ from typing import Any
 import keras
 from keras import ops, random
 
-from keras_bnsmooth.layers.channels import broadcast_channels, upcast_half
+from keras_bnsmooth.layers.channels import (
+    broadcast_channels,
+    replica_context,
+    upcast_half,
+)
 from keras_bnsmooth.layers.checks import check_axis, check_channel_axis, check_real
 
 
@@ -37,6 +41,7 @@ class NoiseLayer(keras.layers.Layer):
         draw = {"dtype": x.dtype, "seed": self.seed_generator}
         mu = random.uniform(channels, -self.n_mu, self.n_mu, **draw)
         sigma = random.uniform(channels, 1.0, self.n_sigma, **draw)
+        draw["seed"] = _SeedsOfReplica(self.seed_generator)
         m = random.uniform(shape, -self.r_mu, self.r_mu, **draw)
         s = random.normal(shape, 0.0, self.r_sigma, **draw)
         m = m + broadcast_channels(mu, x, axis)
@@ -52,6 +57,25 @@ class NoiseLayer(keras.layers.Layer):
         """Returns all constructor arguments."""
         noise = ("n_mu", "n_sigma", "r_mu", "r_sigma", "axis", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in noise}}
+
+
+class _SeedsOfReplica(random.SeedGenerator):
+    """Seeds of another generator, which has the same state on every replica.
+
+    The first replica draws what a single device would, and every other one its own.
+    """
+
+    def __init__(self, generator):
+        self._generator = generator
+
+    def next(self, ordered=True):
+        seed = self._generator.next(ordered)
+        context = replica_context()
+        if context is None:
+            return seed
+        # Any odd number, larger than what users choose as seeds.
+        replica = 1_000_003 * ops.cast(context.replica_id_in_sync_group, seed.dtype)
+        return seed + ops.stack([replica, ops.zeros_like(replica)])
 
 
 @keras.saving.register_keras_serializable(package="keras_bnsmooth")
@@ -71,6 +95,10 @@ class ActivationNoise(NoiseLayer):
 
     and returns `s * a + m`. All draws are independent, and no gradient flows through
     them. Half-precision inputs are perturbed in float32.
+
+    On several replicas of a `tf.distribute.Strategy`, the draws for channels are the
+    same on all, and those for elements independent: the noise of a global batch has the
+    distribution that it has on one device, but other values.
 
     At inference the layer returns its inputs unchanged. If normalization layers with
     moving statistics follow, call `kb.recompute_moving_statistics(model, data)` before

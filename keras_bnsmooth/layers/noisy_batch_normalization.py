@@ -26,7 +26,9 @@ class NoisyBatchNormalization(NoiseLayer, keras.layers.BatchNormalization):
     and returns `s * a + m` (Algorithm 1). All draws are independent, and no gradient
     flows through them. The moving statistics are those of the inputs, before the
     noise. The noise changes the moments of every unit at every step; it thus restores
-    the covariate shift that batch normalization was thought to remove.
+    the covariate shift that batch normalization was thought to remove. On several
+    replicas of a `tf.distribute.Strategy`, the draws for channels are the same on all,
+    and those for elements independent.
 
     At inference the layer is batch normalization, without noise. With `n_mu=0`,
     `n_sigma=1`, `r_mu=0` and `r_sigma=0` it is batch normalization in training, too.

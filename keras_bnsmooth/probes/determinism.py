@@ -11,6 +11,7 @@ use.
 from typing import NoReturn
 
 import keras
+import numpy as np
 
 from keras_bnsmooth.probes.rounding import rounding_unit
 
@@ -27,6 +28,24 @@ def relative_tolerance(model: keras.Model, units: float = _TOLERANCE_IN_UNITS) -
         units: That difference in units of `rounding_unit`.
     """
     return min(0.1, units * rounding_unit(model))
+
+
+def always_rounds_alike(first: tuple, second: tuple) -> bool:
+    """Returns whether a measurement gives the same bits when it is repeated.
+
+    Then evaluations in it differ by rounding: compilers order the operations of each
+    one in their own way. Networks that normalize over two or four values, as
+    EfficientNet does for a small batch of small images, magnify that beyond any
+    tolerance, but not beyond `rounding_noise`, which is measured.
+
+    Args:
+        first: Arrays.
+        second: The same arrays, measured again.
+    """
+    return all(
+        np.array_equal(one, other, equal_nan=True)
+        for one, other in zip(first, second, strict=True)
+    )
 
 
 def raise_changed(model: keras.Model, what: str) -> NoReturn:

@@ -6,7 +6,6 @@ from keras import layers
 from keras_bnsmooth import probes
 from keras_bnsmooth.callbacks import ICSProbe, LandscapeProbe
 from keras_bnsmooth.probes import lanczos, vector_norms
-from tests.probes import reference
 
 RNG = np.random.default_rng(0)
 SHAPES = ((3, 4), (5,), ())
@@ -15,7 +14,7 @@ SCALES = [
     (1e-30, 1e-22, 1e-25),
     (1e20, 1e31, 1e25),
     (1e-25, 1e25, 1.0),
-    (1.0, 0.0, 1.0),
+    (1e-25, 0.0, 1e-22),
 ]
 
 
@@ -206,4 +205,3 @@ def test_tiny_targets_and_outputs():
     # L = (3 a + 4 b - y)^2 has the curvature 2 * 25.
     np.testing.assert_allclose(probe.history["beta"][0], 50, rtol=1e-4)
     assert shift.history["cosine"][0, 0] == pytest.approx(1.0, abs=1e-6)
-    assert reference.norm([np.array(1e-21)]) > 0

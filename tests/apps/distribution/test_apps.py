@@ -47,7 +47,7 @@ def test_mirrored(tmp_path):
         "replicas": 2,
         "processes": 1,
         "statistics": "global batch",
-        "noise": "the same on every replica",
+        "noise": "own draws of each replica",
     }
     for record, field in (("metrics", "loss"), ("landscape", "losses")):
         one, two = ([row[field] for row in rows(run, record)] for run in runs.values())
