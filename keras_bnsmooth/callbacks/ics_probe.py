@@ -1,6 +1,6 @@
 """Internal covariate shift during training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keras_bnsmooth.autodiff import Loss
@@ -8,6 +8,7 @@ from keras_bnsmooth.callbacks.update_probe import UpdateProbe, check_update
 from keras_bnsmooth.probes.arguments import as_weights, check_model
 from keras_bnsmooth.probes.internal_covariate_shift import (
     check_covariate_shift,
+    check_layers,
     measure_covariate_shift,
 )
 from keras_bnsmooth.records.dashboard import Dashboard, LineChart
@@ -32,6 +33,9 @@ class ICSProbe(UpdateProbe):
             optimizer's learning rate at t. `"training"`: the update that the optimizer
             actually makes at step t, with its own batch and momentum, see
             `kb.UpdateProbe`; it requires `steps_per_execution=1`.
+        layers: Names of the layers to measure, or a number of layers evenly spaced in
+            depth; by default all. Costs a gradient per layer for models of more than
+            60.
         join_normalizations: Whether gamma and beta count as weights of the layer
             before the normalization, instead of as a layer of their own, see
             `kb.probes.internal_covariate_shift`.
@@ -71,6 +75,7 @@ class ICSProbe(UpdateProbe):
         every: Any,
         log_dir: PathLike | None = None,
         update: str = "gradient_descent",
+        layers: int | Iterable[str] | None = None,
         join_normalizations: bool = False,
         class_weight: Mapping[int, float] | None = None,
         loss: Loss | None = None,
@@ -89,7 +94,10 @@ class ICSProbe(UpdateProbe):
             overwrite=overwrite,
         )
         self.needs_update = check_update(update)
-        self._join_normalizations = bool(join_normalizations)
+        self._options = {
+            "layers": check_layers(layers),
+            "join_normalizations": bool(join_normalizations),
+        }
         if not self.needs_update:
             self.without_learning_rate = "pass update='training'"
 
@@ -101,7 +109,7 @@ class ICSProbe(UpdateProbe):
             no_step = {"weights": here, "next_weights": here}
         else:
             no_step = {"learning_rate": 0.0}
-        check_covariate_shift(self.model, batch, no_step)
+        check_covariate_shift(self.model, batch, no_step | self._options)
 
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""
@@ -110,7 +118,7 @@ class ICSProbe(UpdateProbe):
             self.model,
             batch,
             learning_rate,
-            join_normalizations=self._join_normalizations,
+            **self._options,
         )
         return _row(r, learning_rate)
 
@@ -121,7 +129,7 @@ class ICSProbe(UpdateProbe):
             batch,
             weights=as_weights(self.model, weights),
             next_weights=as_weights(self.model, next_weights),
-            join_normalizations=self._join_normalizations,
+            **self._options,
         )
         return _row(r, learning_rate)
 

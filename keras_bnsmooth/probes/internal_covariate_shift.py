@@ -1,8 +1,8 @@
 """Internal covariate shift as a change of gradients (Definition 2.1 of the paper)."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -29,6 +29,10 @@ from keras_bnsmooth.probes.vector_norms import (
 _COSINE_TOLERANCE_IN_UNITS = 1e2
 
 
+# From here on, a graph of all layers takes minutes to compile on TensorFlow.
+_MANY_LAYERS = 60
+
+
 @dataclasses.dataclass(frozen=True)
 class InternalCovariateShift:
     """Change of each layer's gradient when the layers before it move.
@@ -38,8 +42,9 @@ class InternalCovariateShift:
     every layer before i moved to W(t+1).
 
     Attributes:
-        layers: Names of the L layers that have trainable weights, in the order of
-            `model.layers`, nested models flattened; normalization layers count.
+        layers: Names of the L layers measured, by default all that have trainable
+            weights, in the order of `model.layers`, nested models flattened;
+            normalization layers count.
         l2: ||G_i - G'_i||, float64 [L]: left panels of figures 3 and 6.
         cosine: cos(G_i, G'_i), float64 [L]: right panels of figures 3 and 6. NaN if
             one of the two gradients is zero.
@@ -60,10 +65,11 @@ def internal_covariate_shift(
     sample_weight: Any = None,
     weights: Sequence | None = None,
     next_weights: Sequence | None = None,
+    layers: int | Iterable[str] | None = None,
     join_normalizations: bool = False,
     loss: autodiff.Loss | None = None,
 ) -> InternalCovariateShift:
-    """Measures the internal covariate shift of every layer that has weights.
+    """Measures the internal covariate shift of layers that have weights.
 
     By default W(t) are the current weights of the model, and W(t+1) = W(t) - lr g is
     the step of gradient descent on the batch, as in Definition 2.1. To measure a step
@@ -79,8 +85,9 @@ def internal_covariate_shift(
 
     The loss is the training loss, as in `landscape`. Costs about a fifth of an
     evaluation of loss and gradient per layer on TensorFlow, half of one on PyTorch, and
-    a whole one under XLA, on JAX or on several devices. The first call for a compiled
-    model costs twice as much, since it also checks that evaluations agree.
+    a whole one under XLA, on JAX, on several devices or for more than 60 layers, which
+    would take minutes to compile otherwise. The first call for a compiled model costs
+    twice as much, since it also checks that evaluations agree.
 
     Args:
         model: A built, compiled `keras.Model`.
@@ -92,6 +99,9 @@ def internal_covariate_shift(
             to the current weights.
         next_weights: W(t+1), one array per trainable variable; defaults to
             W(t) - lr g.
+        layers: Names of the layers to measure, or a number of layers evenly spaced in
+            depth, of which the last is the model's; by default all. They are compared
+            as if all were: every layer before them moves.
         join_normalizations: The paper does not say whether gamma and beta are a layer
             of their own, as here by default, or weights of the layer before the
             normalization, which moves and is measured with them if this is true.
@@ -105,8 +115,8 @@ def internal_covariate_shift(
         ValueError: The model is not built, not compiled or has no trainable weights;
             the batch does not fit it; the learning rate is not positive and finite;
             both or neither of `learning_rate` and `next_weights` are given; arrays do
-            not have the shapes of the weights; two evaluations at the same weights
-            differ.
+            not have the shapes of the weights; there are no such layers; two
+            evaluations at the same weights differ.
 
     Example:
     ```python
@@ -118,6 +128,7 @@ def internal_covariate_shift(
     with autodiff.objective(model, loss):
         batch = to_tensors(model, x, y, sample_weight)
         check_model(model)
+        layers = check_layers(layers)
         if (learning_rate is None) == (next_weights is None):
             raise ValueError("Pass either learning_rate or next_weights, and not both.")
         if learning_rate is not None and not (
@@ -134,9 +145,10 @@ def internal_covariate_shift(
             no_step: dict = {"learning_rate": 0.0, "weights": weights}
         else:
             no_step = {"weights": next_weights, "next_weights": next_weights}
+        no_step |= {"layers": layers, "join_normalizations": join_normalizations}
         once(model, check_covariate_shift)(batch, no_step)
         step = (learning_rate, weights, next_weights)
-        return measure_covariate_shift(model, batch, *step, join_normalizations)
+        return measure_covariate_shift(model, batch, *step, layers, join_normalizations)
 
 
 def check_covariate_shift(
@@ -163,6 +175,7 @@ def measure_covariate_shift(
     learning_rate: float | None = None,
     weights: Sequence | None = None,
     next_weights: Sequence | None = None,
+    layers: int | tuple[str, ...] | None = None,
     join_normalizations: bool = False,
 ) -> InternalCovariateShift:
     """Computes an `InternalCovariateShift` from validated arguments.
@@ -173,22 +186,68 @@ def measure_covariate_shift(
         learning_rate: Float, may be zero; None if `next_weights` are given.
         weights: Tensors; None for the current weights.
         next_weights: Tensors; None for the step of gradient descent.
+        layers: Names, a number, or None for all.
         join_normalizations: Whether normalizations belong to the layers before them.
     """
-    layers = tuple(weight_layers(model, join_normalizations))
+    chosen = _choose(weight_layers(model, join_normalizations), layers)
     if learning_rate is not None:
         learning_rate = ops.convert_to_tensor(
             learning_rate, accumulation_dtype(model.trainable_variables)
         )
     step = (learning_rate, weights, next_weights)
-    if autodiff.prefers_small_graphs(model):
-        products = _one_layer_at_a_time(model, batch, step, layers)
+    if autodiff.prefers_small_graphs(model) or len(chosen) > _MANY_LAYERS:
+        products = _one_layer_at_a_time(model, batch, step, chosen)
     else:
-        products = autodiff.compiled(model, _all_layers, layers=layers)(*batch, *step)
+        products = autodiff.compiled(model, _all_layers, layers=chosen)(*batch, *step)
     cosine, l2 = np.transpose([cosine_and_distance(of_layer) for of_layer in products])
     return InternalCovariateShift(
-        layers=[layer.name for layer in layers], l2=l2, cosine=cosine
+        layers=[layer.name for layer in chosen], l2=l2, cosine=cosine
     )
+
+
+def check_layers(layers: Any) -> int | tuple[str, ...] | None:
+    """Returns the argument `layers`, names as a tuple, or raises a ValueError."""
+    if layers is None:
+        return None
+    if isinstance(layers, (int, np.integer)) and layers > 0:
+        return int(layers)
+    names = () if isinstance(layers, (str, int)) else tuple(layers)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            "layers must be a list of names or a positive number of layers; received "
+            f"{layers!r}."
+        )
+    return names
+
+
+class _Layer(NamedTuple):
+    """A layer to measure: its weights, and those of all layers before it."""
+
+    name: str
+    positions: tuple[int, ...]
+    before: tuple[int, ...]
+
+
+def _choose(weight_layers, layers):
+    """Returns a tuple of `_Layer`, in the order of the model."""
+    found = []
+    before: tuple[int, ...] = ()
+    for layer in weight_layers:
+        found.append(_Layer(layer.name, layer.positions, before))
+        before += layer.positions
+    if layers is None:
+        return tuple(found)
+    if isinstance(layers, int):
+        last = len(found) - 1
+        places = {round(last * (i + 1) / layers) for i in range(layers)}
+        return tuple(found[place] for place in sorted(places))
+    names = [layer.name for layer in found]
+    if unknown := [name for name in layers if name not in names]:
+        raise ValueError(
+            f"there is no layer {unknown[0]} with weights; layers with weights are "
+            f"{', '.join(names)}."
+        )
+    return tuple(layer for layer in found if layer.name in layers)
 
 
 def _step(model, weights, state, batch, learning_rate, given_weights, next_weights):
@@ -217,23 +276,24 @@ def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
         g = [gradient[i] for i in layer.positions]
         return scaled_products(g, moved, dtype)
 
-    # No layer precedes the first one, so G' = G.
-    rows = [products(layers[0], [gradient[i] for i in layers[0].positions])]
+    rows = []
     computed = [gradient]
-    before = set(layers[0].positions)
-    for layer in layers[1:]:
+    for layer in layers:
+        if not layer.before:  # G' = G
+            rows.append(products(layer, [gradient[i] for i in layer.positions]))
+            continue
         # The pass for layer i waits for the gradient of layer i - 2: two concurrent
         # passes keep all cores busy, and more would multiply peak memory.
         waiting = autodiff.optimization_barrier(weights, computed[-2:][0])
         mixed = [
-            next_weights[i] if i in before else waiting[i] for i in range(len(weights))
+            next_weights[i] if i in layer.before else waiting[i]
+            for i in range(len(weights))
         ]
         _, moved = autodiff.value_and_grad(
             model, mixed, state, *batch, with_respect_to=layer.positions
         )
         rows.append(products(layer, moved))
         computed.append(moved)
-        before.update(layer.positions)
     return rows
 
 
@@ -247,17 +307,16 @@ def _one_layer_at_a_time(model, batch, step, layers):
         *batch, *step
     )
     of_moved = autodiff.compiled(model, _moved_products)
-    of_all = [of_gradient]  # no layer precedes the first one, so G' = G
-    before = np.zeros(len(weights), bool)
-    for layer in layers[:-1]:
-        before[list(layer.positions)] = True
-        # A copy, since on a CPU the tensor may share the array's memory.
-        mask = ops.convert_to_tensor(before.copy())
-        of_all.append(of_moved(*batch, weights, gradient, next_weights, mask))
-    return [
-        ops.convert_to_numpy(products)[list(layer.positions)]
-        for layer, products in zip(layers, of_all, strict=True)
-    ]
+    rows = []
+    for layer in layers:
+        products = of_gradient  # G' = G where no layer precedes
+        if layer.before:
+            before = np.zeros(len(weights), bool)
+            before[list(layer.before)] = True
+            mask = ops.convert_to_tensor(before)
+            products = of_moved(*batch, weights, gradient, next_weights, mask)
+        rows.append(ops.convert_to_numpy(products)[list(layer.positions)])
+    return rows
 
 
 def _start(model, weights, state, x, y, sample_weight, *step):

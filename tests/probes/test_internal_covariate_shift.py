@@ -1,3 +1,5 @@
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -37,6 +39,42 @@ def test_gamma_and_beta_can_belong_to_the_layer_before(build):
     assert 0 < len(joined) < len(apart)
     assert joined == [name for name in apart if name in joined]
     assert not any("norm" in name for name in joined)
+
+
+@pytest.mark.parametrize("path", ["one graph", "many layers"])
+def test_chosen_layers_have_the_shift_that_they_have_among_all(path, monkeypatch):
+    module = importlib.import_module("keras_bnsmooth.probes.internal_covariate_shift")
+    model, (x, y) = example_models.bn_cnn()
+    whole = probes.internal_covariate_shift(model, x, y, 0.1)
+    if path == "many layers":
+        monkeypatch.setattr(module, "_MANY_LAYERS", 0)
+    names = whole.layers
+    for layers, expected in (
+        ([names[3], names[1]], [1, 3]),
+        (2, [round((len(names) - 1) / 2), len(names) - 1]),
+        (1, [len(names) - 1]),
+        (1000, range(len(names))),
+    ):
+        r = probes.internal_covariate_shift(model, x, y, 0.1, layers=layers)
+        assert r.layers == [names[i] for i in expected]
+        np.testing.assert_allclose(r.l2, whole.l2[expected], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(r.cosine, whole.cosine[expected], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("conv", "list of names"),
+        (0, "list of names"),
+        ([], "list of names"),
+        ([3], "list of names"),
+        (["nowhere"], "no layer nowhere with weights; layers with weights are "),
+    ],
+)
+def test_wrong_layers_are_refused(layers, message):
+    model, (x, y) = example_models.mlp()
+    with pytest.raises(ValueError, match=message):
+        probes.internal_covariate_shift(model, x, y, 0.1, layers=layers)
 
 
 def check_against_reference(model, batch, join_normalizations=False):
