@@ -24,9 +24,13 @@ from keras_bnsmooth.autodiff.training_loss import (
 )
 
 try:
-    from jax.extend.core import get_opaque_trace_state, jaxprs_in_params
+    from jax.extend.core import get_opaque_trace_state
+except ImportError:  # before JAX 0.10
+    from jax.core import get_opaque_trace_state
+try:
+    from jax.extend.core import jaxprs_in_params
 except ImportError:  # before JAX 0.8
-    from jax.core import get_opaque_trace_state, jaxprs_in_params
+    from jax.core import jaxprs_in_params
 
 
 def value(model, weights, state, x, y, sample_weight=None):

@@ -83,7 +83,7 @@ def critical_learning_rate(
 
 def check_loss(model: keras.Model, batch: tuple) -> None:
     """Raises a ValueError unless two evaluations give the same loss."""
-    direction = [ops.zeros_like(v) for v in model.trainable_variables]
+    direction = [ops.zeros(v.shape, v.dtype) for v in model.trainable_variables]
     loss = compiled_loss_along(model, batch, direction)
     first, second = loss(0.0), loss(0.0)
     if abs(first - second) > relative_tolerance(model) * abs(first):

@@ -36,7 +36,7 @@ def always_rounds_alike(first: tuple, second: tuple) -> bool:
     Then evaluations in it differ by rounding: compilers order the operations of each
     one in their own way. Networks that normalize over two or four values, as
     EfficientNet does for a small batch of small images, magnify that beyond any
-    tolerance, but not beyond `rounding_noise`, which is measured.
+    tolerance; `rounding_noise` measures by how much.
 
     Args:
         first: Arrays.

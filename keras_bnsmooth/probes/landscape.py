@@ -1,6 +1,7 @@
 """The loss landscape along a direction (section 3.2 of the paper)."""
 
 import dataclasses
+import weakref
 from typing import Any
 
 import keras
@@ -86,6 +87,8 @@ _RESOLVED = 20
 # rounding units (25-layer linear network). Distances ten times `_RESOLVED` as long are
 # resolved without measuring the noise, which takes time.
 _SURELY_RESOLVED = 200_000
+# Models that were seen to magnify rounding beyond that, whose noise is always measured.
+_magnifying: weakref.WeakSet = weakref.WeakSet()
 
 
 @preserve_global_generators()
@@ -185,6 +188,7 @@ def check_landscape(
     gradient_differs = r.gradient_distances > tolerance * r.gradient_norm
     if not np.any(loss_differs | gradient_differs):
         return
+    _magnifying.add(model)
     again = measure_landscape(model, batch, np.zeros(count), direction)
     if not always_rounds_alike(
         (r.loss, r.losses, r.gradient_distances),
@@ -225,7 +229,7 @@ def measure_landscape(
     )
     resolved = np.isfinite(distances)
     close = distances < _SURELY_RESOLVED * unit * gradient_norm
-    if np.any(close & (step_sizes > 0)):
+    if np.any((close | (model in _magnifying)) & (step_sizes > 0)):
         resolved &= distances >= _RESOLVED * rounding_noise(model, batch, unit)
     return Landscape(
         loss=loss,
