@@ -35,14 +35,16 @@ def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     That is the compiled one, and for a model that has its own training step also those
     that are attributes of the model, in lists and dicts too.
     """
-    found = [getattr(model, "optimizer", None)]
+    compiled = getattr(model, "optimizer", None)
+    found = [] if compiled is None else [compiled]
     if custom_training(model) is not None:
+        values: list = []
         for value in vars(model).values():
             if isinstance(value, (list, tuple)):
-                found += value
+                values += value
             else:
-                found += value.values() if isinstance(value, dict) else [value]
-    found = [value for value in found if isinstance(value, keras.optimizers.Optimizer)]
+                values += value.values() if isinstance(value, dict) else [value]
+        found += [v for v in values if isinstance(v, keras.optimizers.Optimizer)]
     return list({id(optimizer): optimizer for optimizer in found}.values())
 
 

@@ -76,6 +76,7 @@ def recompute_moving_statistics(
     samples = [ops.zeros((), "float32") for _ in layers]
     update = autodiff.compiled(model, _update, noise=bool(noise))
     for x in _inputs(data):
+        keras_model.check_input(model, x)
         x = autodiff.shard_batch(model, x)
         state, samples = update(x, state, samples)
     averaged = [layer for layer, n in zip(layers, samples, strict=True) if float(n) > 0]
