@@ -136,6 +136,9 @@ def check_sharpness(model: keras.Model, batch: tuple) -> None:
         model: The model.
         batch: (x, y, sample_weight) as tensors.
     """
+    losses = [float(autodiff.linearize(model, *batch)[0]) for _ in range(2)]
+    if abs(losses[0] - losses[1]) > relative_tolerance(model) * abs(losses[0]):
+        raise_changed(model, "loss")
     check_derivatives(model, batch)
     first, second = (
         measure_sharpness(model, batch, iterations=2, tolerance=0.0, seed=0)
