@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from packaging import version
 
 from keras_bnsmooth import probes
 from keras_bnsmooth.layers import LpNormalization, NoisyBatchNormalization
@@ -230,6 +231,9 @@ def test_units_of_layers_that_are_not_linear(name):
 
 @pytest.mark.parametrize("name", NO_UNITS)
 def test_shifts_and_scales_do_not_move(name):
+    old = version.parse(keras.__version__) < version.parse("3.14")
+    if name == "RMSNormalization" and old:
+        pytest.skip("Keras does not build it for several axes")
     make, shape = NO_UNITS[name]
     inputs = keras.Input(shape)
     model = keras.Model(inputs, layers.Dense(2)(make()(inputs)))
