@@ -1,4 +1,4 @@
-"""Settings beside the paper's in which the statistics of claims are reported."""
+"""Settings other than the paper's in which claims are measured as well."""
 
 from apps.settings import (
     DLN,

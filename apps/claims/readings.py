@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -12,10 +13,10 @@ from apps.claims.statistics import (
     covariate_shift,
     error_ratio_at_same_distance,
     loss_band,
-    loss_band_with_start,
     mean_accuracy,
     median,
-    median_ratio,
+    points_at_the_end,
+    ratio_to,
     steps_to_accuracy,
 )
 from apps.errors import UserError
@@ -96,10 +97,6 @@ def _cosine(record="ics"):
     return measure
 
 
-def _band_ratio(band):
-    return lambda runs: median_ratio(band(runs["none"]), band(runs["bn"]))
-
-
 def _ratio_at_same_step_size(runs):
     distances = [
         median(runs[norm].record("landscape")["gradient_distances"].ravel())
@@ -111,11 +108,6 @@ def _ratio_at_same_step_size(runs):
 def _speed_up(runs):
     none, bn = (steps_to_accuracy(runs[norm], 0.8) for norm in ("none", "bn"))
     return np.divide(none, bn)
-
-
-def _accuracy_gap(runs):
-    none, bn = (at_the_end(runs[norm], "test_accuracy") for norm in ("none", "bn"))
-    return 100 * (bn - none)
 
 
 def _both(setting, other, measure):
@@ -200,8 +192,8 @@ READINGS = (
                 "standard network divided by BN",
                 "x",
                 _PAIR,
-                (setting, _band_ratio(loss_band)),
-                (setting, _band_ratio(loss_band_with_start)),
+                (setting, ratio_to("bn", loss_band)),
+                (setting, ratio_to("bn", partial(loss_band, with_start=True))),
             )
             for setting in (VGG, DLN)
         ],
@@ -241,7 +233,7 @@ READINGS = (
                 "VGG: final test accuracy, BN minus the standard network",
                 "points",
                 _PAIR,
-                **_both(VGG, _SHALLOW, _accuracy_gap),
+                **_both(VGG, _SHALLOW, points_at_the_end("test_accuracy")),
             ),
         ],
     ),

@@ -16,6 +16,7 @@ from apps.claims.statistics import (
     loss_band,
     median_ratio,
     predictive_share,
+    ratio_to,
     relative_loss_band,
     sharpness,
 )
@@ -37,11 +38,6 @@ _BETA = (
     "hundredth of the learning rate to the paper's largest"
 )
 _TOO_FLAT = "In most probes, what there is to measure may be rounding."
-
-
-def _ratio(function, norm="bn"):
-    """The ratio of the medians over training: the standard network's to a norm's."""
-    return lambda runs: median_ratio(function(runs["none"]), function(runs[norm]))
 
 
 def _early_ratio(function):
@@ -112,7 +108,7 @@ def _smoothing(setting):
             "that of BN.",
             "x",
             _SMOOTHER,
-            _ratio(function),
+            ratio_to("bn", function),
             f"Figure {figure}",
             elsewhere=_ELSEWHERE[network],
             undefined=(
@@ -147,7 +143,7 @@ def _smoothing_of_lp(setting):
                 f"that of {norm}.",
                 "x",
                 _SMOOTHER,
-                _ratio(function, norm),
+                ratio_to(norm, function),
                 f"Figure {_FIGURES[network][1]}",
                 elsewhere=(*rates, *AFTER_CENTERING[network].get(norm, ())),
                 undefined=_TOO_FLAT,
@@ -174,7 +170,7 @@ def _other_directions(setting):
             "median over training of the standard network divided by that of BN.",
             "x",
             _SMOOTHER,
-            _ratio(functools.partial(loss_band, record=record)),
+            ratio_to("bn", functools.partial(loss_band, record=record)),
             elsewhere=_ELSEWHERE[network],
             undefined=_TOO_FLAT,
         )
@@ -194,7 +190,7 @@ def _other_directions(setting):
             "median over training of the standard network divided by that of BN.",
             "x",
             _SMOOTHER,
-            _ratio(functools.partial(function, step_sizes="beyond paper")),
+            ratio_to("bn", functools.partial(function, step_sizes="beyond paper")),
             elsewhere=_ELSEWHERE[network],
         )
 

@@ -50,12 +50,21 @@ def steps_to_accuracy(run, level):
     return float(metrics["step"][reached[0] + 4]) if reached.size else np.inf
 
 
-def loss_band(run, record="landscape", step_sizes="paper"):
-    """Computes the width of the loss landscape, max - min of L(W - s d) over s, [T]."""
+def loss_band(run, record="landscape", step_sizes="paper", with_start=False):
+    """Computes the width of the loss landscape, max - min of L(W - s d) over s, [T].
+
+    Args:
+        run: A `Run`.
+        record: Name of the record.
+        step_sizes: As in `Run.record`.
+        with_start: Whether the band includes L(W).
+    """
     landscape = run.record(record, step_sizes)
     losses = _nan_to_inf(landscape["losses"])
+    start = _nan_to_inf(landscape["loss"]) if with_start else losses[:, 0]
     with np.errstate(invalid="ignore"):
-        widths = _nan_to_inf(losses.max(1) - losses.min(1))
+        highest = np.maximum(losses.max(1), start)
+        widths = _nan_to_inf(highest - np.minimum(losses.min(1), start))
     # Records of older versions do not say what is resolved.
     resolved = landscape.get("losses_resolved", np.full(losses.shape, True))
     widths[~(resolved | np.isinf(losses)).any(1)] = np.nan
@@ -69,21 +78,11 @@ def relative_loss_band(run, record="landscape"):
         return loss_band(run, record) / np.abs(loss)
 
 
-def loss_band_with_start(run, record="landscape"):
-    """Computes the width of the loss landscape including the loss L(W), [T]."""
-    landscape = run.record(record)
-    losses = np.column_stack([landscape["loss"], landscape["losses"]])
-    losses = _nan_to_inf(losses)
-    with np.errstate(invalid="ignore"):
-        widths = _nan_to_inf(losses.max(1) - losses.min(1))
-    return _complete(run, record, widths, np.inf)
-
-
 def gradient_band(run, record="landscape", step_sizes="paper"):
     """Computes the largest ||grad L(W - s d) - g|| over s, [T]."""
     landscape = run.record(record, step_sizes)
     distances = _nan_to_inf(landscape["gradient_distances"])
-    # What is not finite is never resolved, but not small either.
+    # A gradient that overflowed is never resolved, but its distance is not small.
     shown = landscape["resolved"] | np.isinf(distances)
     largest = distances.max(1, where=shown, initial=0)
     largest[~shown.any(1)] = np.nan
@@ -157,6 +156,23 @@ def median_ratio(a, b):
     """Computes the median of `a` over the median of `b`, see `median`."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(np.divide(median(a), median(b)))
+
+
+def ratio_to(norm, function):
+    """Returns a measure: the median of the standard network's values over a norm's.
+
+    Args:
+        norm: Normalization.
+        function: Function from a `Run` to an array [T].
+    """
+    return lambda runs: median_ratio(function(runs["none"]), function(runs[norm]))
+
+
+def points_at_the_end(quantity):
+    """Returns a measure: BN minus the standard network at the end, in points."""
+    return lambda runs: (
+        100 * (at_the_end(runs["bn"], quantity) - at_the_end(runs["none"], quantity))
+    )
 
 
 def predictive_share(run):

@@ -164,8 +164,8 @@ def _every(probe, random=0, ics=0, activations=0, sharpness=0, readings=0):
 def _sparse(probes):
     """Returns flags of the probes for settings other than the main one.
 
-    They are many, and their records would be large: half as many measurements, and
-    none of what is shown for the main setting alone.
+    There are many such runs, and their records would be large: they are measured half
+    as often, and not at all for figures that show the main setting only.
     """
     shown_once = ("activations_every", "layer_scales_every", "ics_joined_every")
     return {
