@@ -217,15 +217,22 @@ def of_graphs():
     return np.mean(np.square(out - TARGETS))
 
 
-@pytest.mark.parametrize("given", ["tuple", "function", "PyDataset", "tf.data"])
-def test_joined_graphs(given):
-    batch = (GRAPH, TARGETS)
-    data = {
+def in_form(given, batch):
+    """Returns one batch as data of a probe, in the form that is asked for."""
+    if given == "tf.data":
+        return tf_dataset(*batch)
+    forms = {
         "tuple": batch,
         "function": lambda step: batch,
         "PyDataset": Batches(batch),
-        "tf.data": None if given != "tf.data" else tf_dataset(*batch),
-    }[given]
+    }
+    return forms[given]
+
+
+@pytest.mark.parametrize("given", ["tuple", "function", "PyDataset", "tf.data"])
+def test_joined_graphs(given):
+    batch = (GRAPH, TARGETS)
+    data = in_form(given, batch)
     model = OfGraphs()
     model.compile(keras.optimizers.SGD(0.01), "mse")
     check(model, data, of_graphs(), {"x": Batches(batch)})
@@ -259,12 +266,7 @@ CLASS_WEIGHT = {0: 0.25, 1: 4.0}
 @pytest.mark.parametrize("given", ["tuple", "function", "PyDataset", "tf.data"])
 def test_class_weights_of_rounded_labels(given):
     batch = (X, LABELS[:, None])
-    data = {
-        "tuple": batch,
-        "function": lambda step: batch,
-        "PyDataset": Batches(batch),
-        "tf.data": None if given != "tf.data" else tf_dataset(*batch),
-    }[given]
+    data = in_form(given, batch)
     weights = np.array([0.25, 4, 4, 0.25, 4, 0.25])
     expected = np.mean(weights * np.square(X @ KERNEL - LABELS[:, None])[:, 0])
     fit = dict(zip("xy", batch, strict=True))
