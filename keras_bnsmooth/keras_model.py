@@ -402,7 +402,7 @@ def traces_training_step(model: keras.Model) -> bool:
 
 
 def train_function(model: keras.Model) -> Callable:
-    """Returns the function that makes the steps of `fit`, made anew by `compile`."""
+    """Returns the function that runs the steps of `fit`; `compile` replaces it."""
     model.make_train_function()
     return model.train_function
 

@@ -1,4 +1,4 @@
-"""Moving statistics computed anew, as `torch.optim.swa_utils.update_bn` does."""
+"""Recomputes moving statistics, as `torch.optim.swa_utils.update_bn` does."""
 
 import contextlib
 import functools

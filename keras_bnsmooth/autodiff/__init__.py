@@ -22,7 +22,6 @@ from keras_bnsmooth.autodiff.objective import (
     check_loss,
     check_trains_compiled_loss,
     has_given_loss,
-    loss_reference,
     objective,
 )
 from keras_bnsmooth.autodiff.training_loss import stateless
@@ -48,7 +47,6 @@ __all__ = [
     "has_given_loss",
     "hessian_vector_product",
     "linearize",
-    "loss_reference",
     "objective",
     "optimization_barrier",
     "own_value_and_grad",

@@ -8,12 +8,13 @@ from typing import Any
 import keras
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.autodiff.untracked_state import preserve_untracked_state
 
 Loss = Callable[[keras.Model, Any, Any, Any], Any]
 
 # model -> the loss that is in force in place of the compiled one. By model rather
-# than by thread, since TensorFlow traces the replicas of a model in threads of its own.
+# than by thread, since TensorFlow traces the replicas of a model in its own threads.
 _given: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -21,7 +22,8 @@ _given: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 def objective(model: keras.Model, loss: Loss | None) -> Iterator[None]:
     """Context of measurements of a model, of the given loss.
 
-    What layers keep outside of the model's variables is restored on exit.
+    What layers keep outside of the model's variables, and all global random generators,
+    are restored on exit.
 
     Args:
         model: The model.
@@ -37,7 +39,7 @@ def objective(model: keras.Model, loss: Loss | None) -> Iterator[None]:
     if loss is not None:
         _given[model] = loss
     try:
-        with preserve_untracked_state(model):
+        with preserve_global_generators(), preserve_untracked_state(model):
             yield
     finally:
         if loss is not None:
@@ -59,11 +61,6 @@ def check_loss(loss: Loss | None) -> Loss | None:
 def has_given_loss(model: keras.Model) -> bool:
     """Returns whether a function is in force in place of the compiled loss."""
     return model in _given
-
-
-def loss_reference(model: keras.Model) -> weakref.ref:
-    """Returns a weak reference to the loss of a model, to compare with another one."""
-    return weakref.ref(loss_of(model))
 
 
 def loss_of(model: keras.Model) -> Loss:

@@ -446,8 +446,8 @@ def _compile(model, function, jit_compile):
     # graph for any shapes takes some that do not fit the model, so it must know them.
     outermost = jit_compile is not None
     varies = outermost and keras_model.knows_input_shapes(model)
-    # Traced at most three times for arrays that differ in length: for the first ones,
-    # and for any.
+    # Traced at most twice for arrays that differ in length: for the first length, and
+    # for any.
     graph = tf.function(
         function,
         autograph=False,

@@ -95,7 +95,7 @@ def _is_tensorflow_variable(value):
 
 
 def _copy(value: Any) -> Any:
-    """Returns a copy of what can change in place, else None."""
+    """Returns a copy of a value that can change in place, or None."""
     if isinstance(value, keras.Variable) or _is_tensorflow_variable(value):
         # On torch and on a CPU, `numpy` shows the variable's own memory.
         return np.array(value.numpy())

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 from keras_bnsmooth import autodiff, keras_model
-from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
 from keras_bnsmooth.callbacks.traced_step import check_traced_step
@@ -221,7 +220,7 @@ class ProbeCallback(keras.callbacks.Callback):
         token = keras_model.compile_token(self.model)
         if self._dry_run and (token is None or token != self._checked):
             try:
-                with preserve_global_generators(), self.objective():
+                with self.objective():
                     batch = self._tensors(self._source.peek(self.step()))
                     self.check(batch)
                     if self.needs_loss:
@@ -252,7 +251,7 @@ class ProbeCallback(keras.callbacks.Callback):
         due = self.next_due(self._last_step + 1)
         if due is not None and due <= step and step != self._last_step:
             try:
-                with preserve_global_generators(), self.objective():
+                with self.objective():
                     self.probe(step)
             except Exception as error:
                 error.add_note(f"{type(self).__name__} was measuring step {step}.")

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from keras_bnsmooth import keras_model
-from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 
 _UPDATES = ("gradient_descent", "training")
@@ -164,7 +163,7 @@ class UpdateProbe(ProbeCallback):
                 f"each; {self.model.name} made {after.step - before.step} in one."
             )
         try:
-            with preserve_global_generators(), self.objective():
+            with self.objective():
                 row = self.measure_update(
                     step, batch, before.weights, after.weights, before.learning_rate
                 )

@@ -13,7 +13,6 @@ from keras import ops
 from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.autodiff.function_cache import once
 from keras_bnsmooth.autodiff.generators import (
-    preserve_global_generators,
     replay_global_generators,
 )
 from keras_bnsmooth.probes.arguments import to_tensors
@@ -33,7 +32,6 @@ _REASONS = {
 }
 
 
-@preserve_global_generators()
 def activations(
     model: keras.Model,
     x: Any,

@@ -9,7 +9,6 @@ from keras import ops
 
 from keras_bnsmooth import autodiff
 from keras_bnsmooth.autodiff.function_cache import once
-from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import as_weights, check_model, to_tensors
 from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.lanczos import inner, norm, to_host
@@ -24,7 +23,6 @@ _DOUBLINGS = 40
 _RESOLVED = 20
 
 
-@preserve_global_generators()
 def critical_learning_rate(
     model: keras.Model,
     x: Any,

@@ -5,13 +5,12 @@ the derivative of the loss, or whose derivative is not symmetric: no number that
 computed from it is the curvature of the loss.
 """
 
-import weakref
-
 import keras
 import numpy as np
 from keras import ops
 
 from keras_bnsmooth import autodiff, keras_model
+from keras_bnsmooth.autodiff.function_cache import once
 from keras_bnsmooth.probes.critical_learning_rate import compiled_loss_along
 from keras_bnsmooth.probes.lanczos import add_scaled, norm, to_host
 from keras_bnsmooth.probes.rounding import rounding_unit
@@ -23,9 +22,6 @@ _SLOPE_TOLERANCE = 0.05
 _AGREEMENT = 0.02
 # Products in float32 were observed to differ by up to 100 rounding units.
 _TOLERANCE_IN_UNITS = 1e4
-
-# model -> compilation and loss for which its derivatives were checked.
-_checked: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def check_derivatives(model: keras.Model, batch: tuple) -> None:
@@ -46,15 +42,14 @@ def check_derivatives(model: keras.Model, batch: tuple) -> None:
                 f"{layer.name} ({type(layer).__name__}) stops gradients by design, so "
                 "curvature cannot be measured; remove it."
             )
-    token = keras_model.compile_token(model)
-    checked_for = (token, autodiff.loss_reference(model))
-    if token is not None and _checked.get(model) == checked_for:
-        return
+    once(model, _check)(batch)
+
+
+def _check(model, batch):
     loss, gradient, product = autodiff.linearize(model, *batch)
     if autodiff.stops_gradients(model, *batch):
         _check_stops(model, batch, product)
     _check_slope(model, batch, float(loss), gradient)
-    _checked[model] = checked_for
 
 
 def _check_stops(model, batch, product):

@@ -10,7 +10,6 @@ from keras import ops
 
 from keras_bnsmooth import autodiff
 from keras_bnsmooth.autodiff.function_cache import once
-from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import as_weights, check_model, to_tensors
 from keras_bnsmooth.probes.determinism import (
     always_rounds_alike,
@@ -55,7 +54,6 @@ class InternalCovariateShift:
     cosine: np.ndarray
 
 
-@preserve_global_generators()
 def internal_covariate_shift(
     model: keras.Model,
     x: Any,

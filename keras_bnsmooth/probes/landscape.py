@@ -10,7 +10,6 @@ from keras import ops
 
 from keras_bnsmooth import autodiff
 from keras_bnsmooth.autodiff.function_cache import once
-from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import check_model, to_tensors
 from keras_bnsmooth.probes.determinism import (
     always_rounds_alike,
@@ -91,7 +90,6 @@ _SURELY_RESOLVED = 200_000
 _magnifying: weakref.WeakSet = weakref.WeakSet()
 
 
-@preserve_global_generators()
 def landscape(
     model: keras.Model,
     x: Any,

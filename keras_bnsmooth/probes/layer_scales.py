@@ -9,7 +9,6 @@ import ml_dtypes
 import numpy as np
 
 from keras_bnsmooth import autodiff, keras_model
-from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.probes.arguments import check_model, check_weights, to_tensors
 from keras_bnsmooth.probes.internal_covariate_shift import as_weights
 from keras_bnsmooth.probes.lanczos import norm
@@ -49,7 +48,6 @@ class LayerScales:
     effective_learning_rate: np.ndarray
 
 
-@preserve_global_generators()
 def layer_scales(
     model: keras.Model,
     weights: Sequence,

@@ -2,15 +2,14 @@
 
 Probes evaluate a model at weights that they hand to it. A layer that assigns its own
 weights, that recomputes its outputs for the gradient, or that has state outside of
-Keras' variables may then behave otherwise than at weights of its own.
+Keras' variables may then behave differently than at its own.
 """
-
-import weakref
 
 import keras
 import numpy as np
 
-from keras_bnsmooth import autodiff, keras_model
+from keras_bnsmooth import autodiff
+from keras_bnsmooth.autodiff.function_cache import once
 from keras_bnsmooth.probes.lanczos import add_scaled, norm, to_host
 from keras_bnsmooth.probes.rounding import rounding_noise, rounding_unit
 
@@ -20,9 +19,6 @@ _TOLERANCE_IN_UNITS = 1e4
 _NOISE = 20
 # Length of the step to other weights, relative to the weights.
 _STEP = 0.01
-
-# model -> compilation and loss for which it was checked.
-_checked: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def check_own_gradient(model: keras.Model, batch: tuple) -> None:
@@ -44,9 +40,10 @@ def check_own_gradient(model: keras.Model, batch: tuple) -> None:
                 f"training overwrites {variable.path} with what stands for its "
                 "gradient, as in float8, so there is no gradient to measure."
             )
-    checked_for = (keras_model.compile_token(model), autodiff.loss_reference(model))
-    if _checked.get(model) == checked_for:
-        return
+    once(model, _check)(batch)
+
+
+def _check(model, batch):
     measure = autodiff.compiled(model, _at)
     weights = [v.value for v in model.trainable_variables]
     loss, gradient = measure(*batch, weights)
@@ -63,7 +60,6 @@ def check_own_gradient(model: keras.Model, batch: tuple) -> None:
         ]
         loss, gradient = measure(*batch, moved)
         _compare(model, batch, float(loss), to_host(gradient), moved)
-    _checked[model] = checked_for
 
 
 def _at(model, _, state, x, y, sample_weight, weights):
