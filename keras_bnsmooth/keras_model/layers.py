@@ -1,0 +1,114 @@
+"""The layers of a model, and the global generator that they may draw from."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+from keras.src.backend.common import global_state
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+
+def layers_frozen_since_compile(model: keras.Model) -> list[str]:
+    """Returns the names of layers that were frozen or unfrozen since `compile`."""
+    state = getattr(model, "_compiled_trainable_state", {})  # new in Keras 3.14
+    return [
+        layer.name
+        for layer in flat_layers(model)
+        if layer.trainable != state.get(layer, layer.trainable)
+    ]
+
+
+def options_of_layers(model: keras.Model) -> dict[str, Any]:
+    """Returns what a trace of the model depends on, by the names of its parts.
+
+    That is the configuration of Keras' own layers, whether any layer is trainable, and
+    the regularizer and constraint of each variable.
+    """
+    options: dict[str, Any] = {
+        v.path: (v.regularizer, v.constraint) for v in model.trainable_variables
+    }
+    for layer in flat_layers(model):
+        own = type(layer).__module__.startswith("keras.")
+        own &= not sublayers(layer)  # whose options are looked at one by one
+        # As text, since arrays do not compare.
+        configuration = repr(layer.get_config()) if own else None
+        options[layer.path] = (layer.trainable, configuration)
+    return options
+
+
+def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the model itself and all layers in it, at any depth."""
+    return list(model._flatten_layers())
+
+
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Returns the layers directly inside a layer."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def own_trainable_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """Returns the trainable variables of a layer without those of its sublayers."""
+    return list(layer._trainable_variables)
+
+
+def graph_edges(layer: keras.layers.Layer) -> Iterator[tuple[Any, Any]]:
+    """Yields (operation, next operation) for every connection in a layer's graph.
+
+    An output of the graph has None as the next operation. Layers other than Functional
+    and Sequential models have no graph.
+    """
+    graph = getattr(layer, "_functional", layer)  # of a Sequential model
+    for nodes in getattr(graph, "_nodes_by_depth", {}).values():
+        for node in nodes:
+            for parent in node.parent_nodes:
+                yield parent.operation, node.operation
+    if hasattr(graph, "_nodes_by_depth"):
+        for output in graph.outputs:
+            yield output._keras_history.operation, None
+
+
+@contextlib.contextmanager
+def replaced_calls(
+    calls: Sequence[tuple[keras.layers.Layer, Callable]],
+) -> Iterator[None]:
+    """Context in which each layer runs the given function instead of its `call`."""
+    own_calls = [(layer, vars(layer).get("call")) for layer, _ in calls]
+    try:
+        for layer, call in calls:
+            # Bypasses `Layer.__setattr__`, which tracks whatever is assigned.
+            vars(layer)["call"] = call
+        yield
+    finally:
+        for layer, call in own_calls:
+            vars(layer).pop("call", None)
+            if call is not None:
+                vars(layer)["call"] = call
+
+
+@contextlib.contextmanager
+def preserve_added_losses(model: keras.Model) -> Iterator[None]:
+    """Restores `model.losses` on exit, since every call of a model clears them."""
+    saved = [
+        (layer, layer._losses[:], set(layer._loss_ids)) for layer in flat_layers(model)
+    ]
+    try:
+        yield
+    finally:
+        for layer, losses, loss_ids in saved:
+            layer._losses[:] = losses
+            layer._loss_ids.clear()
+            layer._loss_ids.update(loss_ids)
+
+
+def global_seed_generator() -> keras.random.SeedGenerator | None:
+    """Returns the generator of `keras.random` functions that are given no seed.
+
+    None if nothing has drawn from it yet; Keras creates it then.
+    """
+    return global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+
+
+def set_global_seed_generator(generator: keras.random.SeedGenerator | None) -> None:
+    """Replaces the generator that `global_seed_generator` returns."""
+    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)

@@ -1,0 +1,149 @@
+"""The optimizers of a model, and the steps that they make."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from keras_bnsmooth.keras_model.training import custom_training
+
+
+def optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns the optimizers that may update a model.
+
+    That is the compiled one, and for a model that has its own training step also those
+    that are attributes of the model, in lists and dicts too.
+    """
+    compiled = getattr(model, "optimizer", None)
+    found = [] if compiled is None else [compiled]
+    if custom_training(model) is not None:
+        values: list = []
+        for value in vars(model).values():
+            if isinstance(value, (list, tuple)):
+                values += value
+            else:
+                values += value.values() if isinstance(value, dict) else [value]
+        found += [v for v in values if isinstance(v, keras.optimizers.Optimizer)]
+    return list({id(optimizer): optimizer for optimizer in found}.values())
+
+
+def step(model: keras.Model) -> int:
+    """Returns the number of weight updates so far.
+
+    Where several optimizers update the model, it is that of the one which made most.
+    """
+    return max(int(_to_numpy(o.iterations)) for o in optimizers(model))
+
+
+def learning_rate(model: keras.Model) -> float:
+    """Returns the optimizer's current learning rate, NaN if there is no single one."""
+    of_single = _single_optimizer(model)
+    return np.nan if of_single is None else float(_to_numpy(of_single.learning_rate))
+
+
+def has_learning_rate(model: keras.Model) -> bool:
+    """Returns whether the model has a single learning rate, which may be NaN."""
+    return _single_optimizer(model) is not None
+
+
+def check_learning_rate(model: keras.Model, remedy: str) -> None:
+    """Raises a ValueError if the model has no single learning rate.
+
+    Args:
+        model: The model.
+        remedy: What to do instead, the end of the message.
+    """
+    if not has_learning_rate(model):
+        names = ", ".join(optimizer.name for optimizer in inner_optimizers(model))
+        raise ValueError(
+            f"{model.name} has several optimizers ({names}) and so no single learning "
+            f"rate; {remedy}."
+        )
+
+
+def _single_optimizer(model):
+    found = _unscaled(optimizers(model))
+    # A `MultiOptimizer` has a list of others instead of a learning rate.
+    single = len(found) == 1 and not hasattr(found[0], "optimizers")
+    return found[0] if single else None
+
+
+def inner_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns the optimizers inside wrappers: loss scaling and `MultiOptimizer`.
+
+    A `MultiOptimizer` may know its own only once it is built; until then it counts.
+    """
+    unscaled = _unscaled(optimizers(model))
+    return [part for o in unscaled for part in getattr(o, "optimizers", None) or [o]]
+
+
+def _unscaled(optimizers):
+    """Returns the optimizers without the loss scaling that mixed float16 adds."""
+    return [getattr(o, "inner_optimizer", o) for o in optimizers]
+
+
+class Snapshot(NamedTuple):
+    """A model between two training steps.
+
+    Attributes:
+        step: Number of weight updates so far.
+        learning_rate: As the function of that name returns it.
+        weights: Copies of `model.trainable_variables` as arrays.
+    """
+
+    step: int
+    learning_rate: float
+    weights: list[np.ndarray]
+
+
+def snapshot(model: keras.Model) -> Snapshot:
+    """Returns the model's current step, learning rate and weights."""
+    # Copies, since on a CPU an array may share the variable's memory.
+    weights = [np.array(_to_numpy(v)) for v in model.trainable_variables]
+    return Snapshot(step(model), learning_rate(model), weights)
+
+
+def observe_next_step(
+    model: keras.Model,
+    before: Callable[[Snapshot], None],
+    after: Callable[[Snapshot], None],
+) -> None:
+    """Calls `before` and `after` with snapshots right around the next training step.
+
+    The snapshots are taken inside the call of the training function, so no callback
+    can change weights between them and the step. Batch hooks cannot give that: those of
+    other callbacks run before and after ours, and overriding `on_train_batch_end`
+    would make Keras wait for every step on JAX and torch.
+
+    After a step that raises, as at the end of data of unknown size, `after` is not
+    called. TensorFlow may have counted that step nevertheless.
+    """
+    model.make_train_function()
+    function = model.train_function
+    # There, a step maps a state to the next; the variables are empty meanwhile.
+    on_jax = keras.backend.backend() == "jax"
+
+    def observed(*arguments):
+        model.train_function = function
+        before(_snapshot_of(model, arguments[0]) if on_jax else snapshot(model))
+        outputs = function(*arguments)
+        after(_snapshot_of(model, outputs[1]) if on_jax else snapshot(model))
+        return outputs
+
+    model.train_function = observed
+
+
+def _snapshot_of(model, state):
+    """Returns the snapshot for the state of the model that a step on JAX maps."""
+    trainable, _, optimizer, _ = state
+    values = [
+        *zip(model.trainable_variables, trainable, strict=True),
+        *zip(model.optimizer.variables, optimizer, strict=True),
+    ]
+    with keras.StatelessScope(state_mapping=values):
+        return snapshot(model)
+
+
+def _to_numpy(value):
+    return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(value))
