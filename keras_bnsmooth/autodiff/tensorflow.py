@@ -5,6 +5,7 @@ import functools
 import inspect
 import itertools
 import math
+import re
 import weakref
 from collections.abc import Sequence
 
@@ -442,19 +443,54 @@ def _compile_split(model, function):
 def _compile(model, function, jit_compile):
     if model.run_eagerly:
         return function
-    # What is compiled as part of another function is traced for the shapes there. A
-    # graph for any shapes takes some that do not fit the model, so it must know them.
+
+    def checked(*args):
+        with keras_model.observed_input_checks(_check_lengths):
+            return function(*args)
+
+    # What is compiled as part of another function is traced for the shapes there.
     outermost = jit_compile is not None
-    varies = outermost and keras_model.knows_input_shapes(model)
     # Traced at most twice for arrays that differ in length: for the first length, and
     # for any.
     graph = tf.function(
-        function,
+        checked,
         autograph=False,
         jit_compile=jit_compile,
-        reduce_retracing=varies,
+        reduce_retracing=outermost,
     )
     # TensorFlow counts traces per line of code, so several functions that are each
     # traced once look like one function that keeps retracing.
     graph._omit_frequent_tracing_warning = True
-    return graph
+    return _with_value_errors(graph) if outermost else graph
+
+
+def _with_value_errors(graph):
+    def call(*args):
+        try:
+            return graph(*args)
+        except tf.errors.InvalidArgumentError as error:
+            line = re.search(_INCOMPATIBLE.format(".*", ".*", r"\d+"), error.message)
+            if line is None:
+                raise
+            raise ValueError(line[0]) from None
+
+    return call
+
+
+_INCOMPATIBLE = "Input of layer {} is incompatible: its length along axis {} must be {}"
+
+
+def _check_lengths(layer, x, lengths):
+    """Adds a check of those lengths that are unknown while a graph is traced.
+
+    A graph for any lengths takes some that do not fit: convolutions group channels.
+    """
+    if not isinstance(x, tf.Tensor) or x.shape.rank is None:
+        return
+    for axis, length in lengths.items():
+        if x.shape[axis] is None:
+            tf.debugging.assert_equal(
+                tf.shape(x)[axis],
+                length,
+                _INCOMPATIBLE.format(layer, axis, length),
+            )

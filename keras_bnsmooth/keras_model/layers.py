@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
+from keras.src.layers import input_spec
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 
@@ -84,6 +85,38 @@ def replaced_calls(
             vars(layer).pop("call", None)
             if call is not None:
                 vars(layer)["call"] = call
+
+
+@contextlib.contextmanager
+def observed_input_checks(
+    observer: Callable[[str, Any, dict[int, int]], None],
+) -> Iterator[None]:
+    """Context that shows an observer what each layer requires of its input.
+
+    Keras checks lengths when it calls a layer, so not those unknown until a graph runs.
+
+    Args:
+        observer: Called with the layer's name, its input and the lengths required, by
+            axis.
+    """
+    check = input_spec.assert_input_compatibility
+
+    def observed(specification, inputs, layer_name):
+        check(specification, inputs, layer_name)
+        leaves = keras.tree.flatten(inputs)
+        specifications = keras.tree.flatten(specification)
+        for one, leaf in zip(specifications, leaves, strict=False):
+            lengths = dict(getattr(one, "axes", None) or {})
+            if not getattr(one, "allow_last_axis_squeeze", False):
+                lengths |= dict(enumerate(getattr(one, "shape", None) or ()))
+            lengths = {k: length for k, length in lengths.items() if length is not None}
+            observer(layer_name, leaf, lengths)
+
+    input_spec.assert_input_compatibility = observed
+    try:
+        yield
+    finally:
+        input_spec.assert_input_compatibility = check
 
 
 @contextlib.contextmanager

@@ -61,19 +61,9 @@ def check_input(model: keras.Model, x: Any) -> None:
 
     Only Functional and Sequential models know them.
     """
-    if knows_input_shapes(model):
-        assert_input_compatibility(_input_spec(model), x, model.name)
-
-
-def knows_input_shapes(model: keras.Model) -> bool:
-    """Returns whether `check_input` sees all that does not fit the model."""
-    return _input_spec(model) is not None
-
-
-def _input_spec(model):
     functional = getattr(model, "_functional", model)  # of a Sequential model
-    is_graph = hasattr(functional, "_nodes_by_depth")
-    return functional.input_spec if is_graph else None
+    if hasattr(functional, "_nodes_by_depth"):
+        assert_input_compatibility(functional.input_spec, x, model.name)
 
 
 def call_in_training_mode(model: keras.Model, x: Any) -> Any:

@@ -10,20 +10,33 @@ from keras_bnsmooth.autodiff import training_loss
 
 LENGTHS = [5, 9, 7, 12]
 STEP_SIZES = [0.05, 0.2]
+KINDS = ["sequential", "subclassed"]
 
 
-def build(**arguments):
+class Subclassed(keras.Model):
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = parts
+
+    def call(self, x, training=None):
+        for part in self.parts:
+            x = part(x, training=training) if part.name.startswith("batch") else part(x)
+        return x
+
+
+def build(kind="sequential", **arguments):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((None, 2)),
-            layers.Conv1D(4, 3, padding="same", activation="softplus"),
-            layers.BatchNormalization(),
-            layers.MaxPooling1D(2),
-            layers.GlobalAveragePooling1D(),
-            layers.Dense(3),
-        ]
-    )
+    parts = [
+        layers.Conv1D(4, 3, padding="same", activation="softplus"),
+        layers.BatchNormalization(),
+        layers.MaxPooling1D(2),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(3),
+    ]
+    if kind == "sequential":
+        model = keras.Sequential([keras.Input((None, 2)), *parts])
+    else:
+        model = Subclassed(parts)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.1), loss, **arguments)
     return model
@@ -47,20 +60,22 @@ MEASURES = {
 }
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", MEASURES)
-def test_same_as_for_one_length_alone(name):
-    model = build()
+def test_same_as_for_one_length_alone(name, kind):
+    model = build(kind)
     for length in LENGTHS[:3]:
         found = MEASURES[name](model, *batch(length))
-        expected = MEASURES[name](build(), *batch(length))
+        expected = MEASURES[name](build(kind), *batch(length))
         np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-6)
 
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", MEASURES)
-def test_few_traces_for_many_lengths(name, jit_compile, monkeypatch):
-    model = build(jit_compile=jit_compile)
+def test_few_traces_for_many_lengths(name, kind, jit_compile, monkeypatch):
+    model = build(kind, jit_compile=jit_compile)
     traces = []
     compute_loss = model.compute_loss
     monkeypatch.setattr(
@@ -95,10 +110,11 @@ def test_batch_sizes_and_lengths_may_vary():
     assert shapes == [(4, 5, 2), (4, None, 2), (None, None, 2)]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", MEASURES)
-def test_inputs_that_do_not_fit_are_named_after_many_lengths(name):
-    model = build()
-    for length in LENGTHS[:2]:
+def test_inputs_that_do_not_fit_are_named_after_many_lengths(name, kind):
+    model = build(kind)
+    for length in LENGTHS[:3]:
         MEASURES[name](model, *batch(length))
     x, y = batch(7)
     with pytest.raises(ValueError, match="incompatible"):
