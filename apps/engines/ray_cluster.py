@@ -9,7 +9,7 @@ from apps.engines.local import Outcome, Progress, follow, start
 from apps.errors import UserError
 
 # Connecting takes a few seconds; without an answer, Ray keeps trying for minutes.
-_CONNECT_SECONDS = 60
+_CONNECT_SECONDS = 40
 
 
 def run_jobs(jobs, address=None, cpus=1, gpus=0.0, done_minutes=0.0):

@@ -56,5 +56,25 @@ def _axes(layer, variable):
         kernel = operands.split(",")[1]
         return tuple(axis for axis, label in enumerate(kernel) if label in outputs)
     if isinstance(layer, keras.layers.TorchModuleWrapper):
-        return (0,)  # PyTorch's convention
+        return _axes_of_torch(layer, variable)
     return (rank - 1,)
+
+
+def _axes_of_torch(wrapper, variable):
+    import torch
+
+    modules = list(wrapper.module.modules())
+    owner = next(
+        module
+        for module in modules
+        if any(variable.value is p for p in module.parameters(recurse=False))
+    )
+    if isinstance(owner, (torch.nn.LayerNorm, torch.nn.RMSNorm)):
+        return None
+    if isinstance(owner, (torch.nn.Embedding, torch.nn.EmbeddingBag)):
+        return (1,)
+    if isinstance(owner, torch.nn.modules.conv._ConvTransposeNd):
+        # With groups a unit is part of both axes; a filter per pair of channels is as
+        # long as it should be, and so is the unit.
+        return (1,) if owner.groups == 1 else (0, 1)
+    return (0,)

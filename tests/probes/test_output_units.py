@@ -241,6 +241,37 @@ def test_shifts_and_scales_do_not_move(name):
     assert moved == ["kernel"]
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="wraps torch modules")
+@pytest.mark.parametrize("groups", [1, 2])
+def test_units_of_torch_modules(groups):
+    from torch import nn
+
+    parts = {
+        "linear": (nn.Linear(4, 6), [0]),
+        "conv": (nn.Conv2d(4, 6, 2, groups=groups), [0]),
+        "transposed": (nn.ConvTranspose2d(4, 6, 2, groups=groups), [1]),
+        "embedding": (nn.Embedding(5, 4), [1]),
+        "norm": (nn.LayerNorm((4, 6)), None),
+    }
+    for name, (module, axes) in parts.items():
+        wrapper = layers.TorchModuleWrapper(nn.Sequential(module, nn.Linear(4, 4)))
+        model = keras.Sequential([wrapper])
+        direction = random_direction("filter_normalized_random", model, seed=0)[0]
+        weights = np.array(model.trainable_variables[0].numpy(), np.float64)
+        if axes is None:
+            assert not direction.any()
+            continue
+        units = units_along(axes)(weights)
+        if name == "transposed":
+            # Input channels of a group produce the outputs of that group.
+            units = [
+                [index for index in unit if index[0] // (4 // groups) == group]
+                for unit in units
+                for group in range(groups)
+            ]
+        check_units(direction, weights, units)
+
+
 def test_additive_attention_has_one_unit():
     inputs = [keras.Input((4, 3)), keras.Input((5, 3))]
     model = keras.Model(inputs, layers.Dense(2)(layers.AdditiveAttention()(inputs)))
