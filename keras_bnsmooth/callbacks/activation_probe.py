@@ -48,8 +48,8 @@ class ActivationProbe(ProbeCallback):
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `batch_step` [T] (the
             step whose batch was measured: with `successive`, two rows in a row share
-            one), `layers` [T, L], `left_out` [T, M] (layers that cannot be followed,
-            and why), `units` [T, L], and of each distribution `mean`
+            one), `note` [T] (which layers cannot be followed, and why), `layers`
+            [T, L], `units` [T, L], and of each distribution `mean`
             [T, L], `variance` [T, L], `minimum` [T, L], `maximum` [T, L] and `counts`
             [T, L, bins], in bins of equal width from minimum to maximum. Rows of the
             record have the same entries.
@@ -136,14 +136,14 @@ class ActivationProbe(ProbeCallback):
 
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""
-        followed, left_out = measure_activations(self.model, batch[0], *self._arguments)
+        r = measure_activations(self.model, batch[0], *self._arguments)
         if not self._rows:
-            warn_of_layers_left_out(self.model, left_out)
-        found = [distribution(values, self._bins) for _, values in followed.values()]
+            warn_of_layers_left_out(self.model, r)
+        found = [distribution(values, self._bins) for _, values in r.followed.values()]
         return {
-            "layers": list(followed),
-            "left_out": [f"{name} {why}" for name, why in left_out.items()],
-            "units": [unit for unit, _ in followed.values()],
+            "note": r.note,
+            "layers": list(r.followed),
+            "units": [unit for unit, _ in r.followed.values()],
             "mean": [d.mean for d in found],
             "variance": [d.variance for d in found],
             "minimum": [d.minimum for d in found],

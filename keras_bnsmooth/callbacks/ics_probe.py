@@ -48,7 +48,8 @@ class ICSProbe(UpdateProbe):
         overwrite: Whether to replace the record of another run in `log_dir`.
 
     Attributes:
-        history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
+        history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
+            cannot be relied on and why, in words), `learning_rate` [T],
             `layers` [T, L], `l2` [T, L] and `cosine` [T, L], as in
             `kb.probes.InternalCovariateShift`. Rows of the record have the same
             entries.
@@ -154,6 +155,7 @@ class ICSProbe(UpdateProbe):
 
 def _row(r, learning_rate):
     return {
+        "note": r.note,
         "learning_rate": learning_rate,
         "layers": r.layers,
         "l2": r.l2,

@@ -57,7 +57,8 @@ class LandscapeProbe(ProbeCallback):
         overwrite: Whether to replace the record of another run in `log_dir`.
 
     Attributes:
-        history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
+        history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
+            cannot be relied on and why, in words), `learning_rate` [T],
             and the attributes of `kb.probes.Landscape`: [T, K] those of each step
             size, `step_sizes`, `losses`, `gradient_distances`, `resolved` and `betas`;
             [T] all others. Rows of the record have the same entries.
@@ -128,7 +129,11 @@ class LandscapeProbe(ProbeCallback):
         r = measure_landscape(
             self.model, batch, self._current_step_sizes(), self._direction_at(step)
         )
-        return {"learning_rate": self.learning_rate(), **vars(r)}
+        return {
+            "note": r.note,
+            "learning_rate": self.learning_rate(),
+            **vars(r),
+        }
 
     def dashboard(self):
         """Returns the charts for TensorBoard's Custom Scalars."""

@@ -53,7 +53,8 @@ class LayerScaleProbe(UpdateProbe):
         overwrite: Whether to replace the record of another run in `log_dir`.
 
     Attributes:
-        history: Dict of arrays over T measurements: `step` [T], `learning_rate` [T],
+        history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
+            cannot be relied on and why, in words), `learning_rate` [T],
             `layers` [T, L], `weight_norm` [T, L], `gradient_norm` [T, L],
             `update_ratio` [T, L] and `effective_learning_rate` [T, L], as in
             `kb.probes.LayerScales`. Rows of the record have the same entries.
@@ -111,6 +112,7 @@ class LayerScaleProbe(UpdateProbe):
             self.model, weights, next_weights, learning_rate, batch
         )
         return {
+            "note": r.note,
             "learning_rate": learning_rate,
             "layers": r.layers,
             "weight_norm": r.weight_norm,

@@ -306,7 +306,14 @@ class ProbeCallback(keras.callbacks.Callback):
         self._warn_of_nan(row)
         self._rows.append(row)
         if self._record is not None:
-            self._record.append(row, self.scalars(row), self.histograms(row))
+            histograms, texts = self.histograms(row), self._texts()
+            self._record.append(row, self.scalars(row), histograms, texts)
+
+    def _texts(self):
+        """Returns TensorBoard's texts: the note of the last row, where it is new."""
+        before, now = [{}, *self._rows][-2:]
+        note, known = now.get("note", ""), before.get("note", "")
+        return {} if note == known else {"note": note or "Nothing any more."}
 
     def _claim_record(self):
         """Raises a ValueError if another probe of this training writes the record."""

@@ -53,7 +53,8 @@ class SharpnessProbe(UpdateProbe):
         overwrite: Whether to replace the record of another run in `log_dir`.
 
     Attributes:
-        history: Dict of arrays [T] over T measurements: `step`, `learning_rate`,
+        history: Dict of arrays [T] over T measurements: `step`, `note` (what
+            cannot be relied on and why, in words), `learning_rate`,
             `critical_learning_rate`, and the attributes of `kb.probes.Sharpness`. Rows
             of the record have the same entries.
 
@@ -166,6 +167,7 @@ class SharpnessProbe(UpdateProbe):
             weights,
         )
         return {
+            "note": r.note,
             "learning_rate": learning_rate,
             "critical_learning_rate": critical,
             **vars(r),

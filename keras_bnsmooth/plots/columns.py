@@ -121,7 +121,6 @@ def select_layer(record, layer):
     return {
         name: values if values.ndim == 1 else values[:, index]
         for name, values in record.items()
-        if name != "left_out"
     }
 
 

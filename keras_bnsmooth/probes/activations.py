@@ -84,9 +84,9 @@ def activations(
     with autodiff.objective(model, None):
         x, *_ = to_tensors(model, x)
         once(model, check_activations)(x, layers, units, seed)
-        followed, left_out = measure_activations(model, x, layers, units, seed)
-    warn_of_layers_left_out(model, left_out)
-    return {name: values for name, (_, values) in followed.items()}
+        found = measure_activations(model, x, layers, units, seed)
+    warn_of_layers_left_out(model, found)
+    return {name: values for name, (_, values) in found.followed.items()}
 
 
 class Activations(NamedTuple):
@@ -100,14 +100,19 @@ class Activations(NamedTuple):
     followed: dict[str, tuple[int, np.ndarray]]
     left_out: dict[str, str]
 
+    @property
+    def note(self) -> str:
+        """Which layers are left out and why, a sentence; "" if none are."""
+        reasons = ", ".join(f"{name} ({why})" for name, why in self.left_out.items())
+        return f"Left out: {reasons}." if reasons else ""
 
-def warn_of_layers_left_out(model: keras.Model, left_out: Mapping[str, str]) -> None:
+
+def warn_of_layers_left_out(model: keras.Model, found: Activations) -> None:
     """Warns that layers are left out, if there are any, and says why."""
-    if left_out:
-        reasons = ", ".join(f"{name} ({why})" for name, why in left_out.items())
+    if found.left_out:
         warnings.warn(
-            f"Activations of {len(left_out)} layers of {model.name} are left out: "
-            f"{reasons}. Name the layers to follow in layers=.",
+            f"Activations of {model.name}: {found.note} Name the layers to follow in "
+            "layers=.",
             stacklevel=4,
         )
 

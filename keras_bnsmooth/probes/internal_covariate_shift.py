@@ -53,6 +53,26 @@ class InternalCovariateShift:
     l2: np.ndarray
     cosine: np.ndarray
 
+    @property
+    def note(self) -> str:
+        """What numbers are missing and why, in sentences; "" if none are."""
+        return " ".join(
+            f"{reason} in {', '.join(names)}."
+            for reason, missing in (
+                ("The gradient is not finite", ~np.isfinite(self.l2)),
+                (
+                    "The gradient before or after the step is zero, so there is no "
+                    "cosine",
+                    np.isfinite(self.l2) & np.isnan(self.cosine),
+                ),
+            )
+            if (
+                names := [
+                    n for n, gone in zip(self.layers, missing, strict=True) if gone
+                ]
+            )
+        )
+
 
 def internal_covariate_shift(
     model: keras.Model,

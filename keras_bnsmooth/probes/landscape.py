@@ -74,6 +74,36 @@ class Landscape:
     beta_over_range: float
     saturated: bool
 
+    @property
+    def note(self) -> str:
+        """What numbers cannot be relied on and why, in sentences; "" if all can."""
+        count, moved = len(self.step_sizes), self.step_sizes > 0
+        if not np.isfinite(self.loss):
+            return "The loss is not finite."
+        if not moved.any():
+            return "All step sizes are zero, so there is no beta."
+        if self.gradient_norm == 0:
+            return "The gradient is zero, so there is no beta."
+        sentences = []
+        unresolved = np.sum(moved & ~self.resolved)
+        if unresolved:
+            sentences.append(
+                f"At {unresolved} of {count} step sizes the change of the gradient is "
+                "not finite or may be rounding; beta does without them."
+            )
+        unresolved = np.sum(moved & ~self.losses_resolved)
+        if unresolved:
+            sentences.append(
+                f"At {unresolved} of {count} step sizes the loss is not finite, or its "
+                "change may be rounding."
+            )
+        if self.saturated:
+            sentences.append(
+                "The gradient has turned completely at the smallest step size already, "
+                "so beta is about 1 / step size whatever the curvature."
+            )
+        return " ".join(sentences)
+
 
 # Units in the last place of the loss.
 _LOSS_RESOLVED = 4

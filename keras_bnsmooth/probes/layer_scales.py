@@ -47,6 +47,21 @@ class LayerScales:
     update_ratio: np.ndarray
     effective_learning_rate: np.ndarray
 
+    @property
+    def note(self) -> str:
+        """What numbers are missing and why, in sentences; "" if none are."""
+        names = ", ".join(
+            name
+            for name, length in zip(self.layers, self.gradient_norm, strict=True)
+            if np.isnan(length)
+        )
+        if not names:
+            return ""
+        return (
+            f"The gradient of {names} is not known: the update of this optimizer does "
+            "not tell it, or is rounded too much. Measured on a batch it is known."
+        )
+
 
 def layer_scales(
     model: keras.Model,

@@ -60,6 +60,29 @@ class Sharpness:
     iterations: int
     asymmetry: float
 
+    @property
+    def note(self) -> str:
+        """What numbers cannot be relied on and why, in sentences; "" if all can."""
+        if np.isnan(self.sharpness):
+            return "The loss or its gradient is not finite, so there is no curvature."
+        sentences = []
+        for name, value, bound in (
+            ("largest", self.sharpness, self.error_bound),
+            ("smallest", self.lowest_eigenvalue, self.lowest_error_bound),
+        ):
+            if bound > _COARSE * abs(value):
+                sentences.append(
+                    f"The {name} eigenvalue, {value:.3g}, may be off by {bound:.2g}; "
+                    "more iterations may bring it closer."
+                )
+        if self.gradient_norm == 0:
+            sentences.append("The gradient is zero, so nothing lies along it.")
+        return " ".join(sentences)
+
+
+# Relative error bound beyond which a note says so.
+_COARSE = 0.1
+
 
 def sharpness(
     model: keras.Model,

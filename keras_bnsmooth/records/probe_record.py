@@ -70,6 +70,7 @@ class ProbeRecord:
         row: dict[str, Any],
         scalars: dict[str, float],
         histograms: dict[str, tuple],
+        texts: dict[str, str],
     ) -> None:
         """Writes a row and its TensorBoard points.
 
@@ -77,6 +78,7 @@ class ProbeRecord:
             row: Dict with an entry "step".
             scalars: Dict from tag to value.
             histograms: Dict from tag to (counts [bins], edges [bins + 1]).
+            texts: Dict from tag to text.
         """
         if self._events is None:
             return
@@ -85,6 +87,8 @@ class ProbeRecord:
             self._events.scalar(tag, value, row["step"])
         for tag, (counts, edges) in histograms.items():
             self._events.histogram(tag, counts, edges, row["step"])
+        for tag, text in texts.items():
+            self._events.text(tag, text, row["step"])
         self._events.flush()
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar_metadata
 from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
+from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
@@ -72,6 +73,15 @@ class EventFile:
             tag,
             buckets,
             histogram_metadata.create_summary_metadata(display_name="", description=""),
+            step,
+        )
+
+    def text(self, tag: str, text: str, step: int) -> None:
+        """Writes a text, which may be Markdown."""
+        self._summary(
+            tag,
+            np.array(text.encode(), dtype=object),
+            text_metadata.create_summary_metadata(display_name="", description=""),
             step,
         )
 
