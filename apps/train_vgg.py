@@ -90,7 +90,11 @@ def main():
     norm = run_flags.describe_norm()
     name = f"vgg{FLAGS.depth}_{norm}_width{FLAGS.width}_seed{FLAGS.seed}"
     run = run_flags.open_run(
-        __name__, f"runs/{name}", devices, provenance=data_set.provenance
+        __name__,
+        f"runs/{name}",
+        devices,
+        provenance=data_set.provenance,
+        data_checksum=data_set.checksum(),
     )
     # Inference has no noise, but the moving statistics of training include it.
     noisy = FLAGS.norm == "noisy_bn"

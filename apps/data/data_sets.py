@@ -1,6 +1,7 @@
 """Labelled images by name or path, and the regression problem of the DLN."""
 
 import dataclasses
+import hashlib
 import json
 import zipfile
 
@@ -35,6 +36,14 @@ class DataSet:
     def image_shape(self):
         """Shape of one image: (height, width, channels)."""
         return self.x_train.shape[1:]
+
+    def checksum(self):
+        """Returns a SHA-256 of all images and labels."""
+        digest = hashlib.sha256()
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
     def channel_moments(self):
         """Returns mean and standard deviation of the training images, each [channels].

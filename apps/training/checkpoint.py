@@ -5,7 +5,9 @@ it, and dropout and noise would repeat after each restart. On torch, a `Dropout`
 without a seed draws from PyTorch's global generator, which is not saved: pass a seed.
 """
 
+import json
 import zipfile
+import zlib
 
 import keras
 import numpy as np
@@ -14,11 +16,28 @@ from apps.errors import UserError
 from keras_bnsmooth import keras_model
 from keras_bnsmooth.records.json_lines import atomic_write
 
+# What NumPy raises for damaged files; NotImplementedError for a changed compression.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _REMEDY = "delete it to start the run again, or pass another --workdir."
 
 
-def save(model, path):
+_RECORDS = "records"
+
+
+def save(model, path, records=None):
     """Writes weights, moving statistics, seeds and optimizer state to `path`.
+
+    Args:
+        model: The model.
+        path: Path of the checkpoint.
+        records: What `RunDirectory.checksums` says of the records at this moment.
 
     Raises:
         OSError: The file cannot be written. An existing one is left intact.
@@ -27,12 +46,16 @@ def save(model, path):
         f"{number:04d} {variable.path}": keras.ops.convert_to_numpy(variable)
         for number, variable in enumerate(_variables(model))
     }
+    arrays[_RECORDS] = np.array(json.dumps(records))
     with atomic_write(path) as partial, open(partial, "wb") as file:
         np.savez(file, **arrays)
 
 
 def restore(model, path):
     """Restores `model`, built and compiled like the saved one, from `path`.
+
+    Returns:
+        What was saved as `records`.
 
     Raises:
         UserError: The file is damaged or belongs to another model.
@@ -41,15 +64,21 @@ def restore(model, path):
     variables = _variables(model)
     try:
         with np.load(path) as file:
-            arrays = [file[name] for name in sorted(file.files)]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            arrays = {name: file[name] for name in sorted(file.files)}
+        records = json.loads(str(arrays.pop(_RECORDS, "null")))
+    except _DAMAGED as error:
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}); {_REMEDY}"
         ) from error
-    if [array.shape for array in arrays] != [tuple(v.shape) for v in variables]:
+    there = [(array.shape, str(array.dtype)) for array in arrays.values()]
+    here = [
+        (tuple(v.shape), keras.backend.standardize_dtype(v.dtype)) for v in variables
+    ]
+    if there != here:
         raise UserError(f"{path} holds the weights of another model; {_REMEDY}")
-    for variable, array in zip(variables, arrays, strict=True):
+    for variable, array in zip(variables, arrays.values(), strict=True):
         variable.assign(array)
+    return records
 
 
 def _variables(model):
@@ -61,17 +90,25 @@ def _variables(model):
 class Checkpoint(keras.callbacks.Callback):
     """Callback that saves the training state at the end of an epoch.
 
+    Also checks at each end that nothing is new in the records but further rows.
+
     Args:
-        path: Path of the checkpoint.
+        run: The `RunDirectory`.
         every: Steps between checkpoints, a multiple of the steps per epoch.
+
+    Raises:
+        UserError: Records were changed.
     """
 
-    def __init__(self, path, every):
+    def __init__(self, run, every):
         super().__init__()
-        self._path = path
+        self._run = run
         self._every = every
+        self._known = run.checksums()
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves the training state if a checkpoint is due."""
+        self._run.check_records(self._known)
+        self._known = self._run.checksums()
         if keras_model.step(self.model) % self._every == 0:
-            save(self.model, self._path)
+            save(self.model, self._run.checkpoint, self._known)

@@ -24,6 +24,7 @@ class Metrics(keras.callbacks.Callback):
 
     Raises:
         DivergedError: The loss is not finite; its row is written first.
+        UserError: The run directory was removed or replaced.
     """
 
     def __init__(self, run, first_step=0):
@@ -43,6 +44,7 @@ class Metrics(keras.callbacks.Callback):
                 name = f"test_{name.removeprefix('val_')}"
             row[name] = float(value)
         if self._run.writes:
+            self._run.check_in_place()
             json_lines.append(self._run.metrics, row)
             self._write_events(row)
         if not math.isfinite(row["loss"]):

@@ -11,7 +11,9 @@ result.json       how the run ended
 """
 
 import errno
+import hashlib
 import json
+import os
 from pathlib import Path
 
 from apps.errors import UserError, user_errors
@@ -50,6 +52,22 @@ def all_flags(config):
     return _LATER | config["flags"]
 
 
+def check_records(path, checksums):
+    """Raises a UserError unless the records in a run directory begin as they were.
+
+    Args:
+        path: The directory.
+        checksums: What `RunDirectory.checksums` returned at some earlier moment.
+    """
+    for name, (length, checksum) in checksums.items():
+        record = Path(path) / name
+        if not record.exists() or _checksum(record, length) != checksum:
+            raise UserError(
+                f"{record} was cut, changed or removed since the run wrote it; put it "
+                f"back, or delete {path} to start the run again."
+            )
+
+
 class RunDirectory:
     """Directory of a new run or of one to resume.
 
@@ -59,7 +77,8 @@ class RunDirectory:
     Args:
         path: The directory; created if missing.
         config: Dict of what determines the run. An existing run is the same one if its
-            `config["flags"]` are equal.
+            `config["flags"]` are equal, and its `config["data_checksum"]` if it has
+            one.
         free_flags: Names of flags that do not affect the numbers, and so may differ
             when a run is resumed.
 
@@ -113,12 +132,52 @@ class RunDirectory:
         if self.writes:
             _write_json(self.path / "result.json", result)
 
-    def drop_records_after(self, step):
-        """Drops rows beyond `step` from all records, as they will be written again."""
-        if self.writes:
+    def checksums(self):
+        """Returns what the records hold: a dict from file name to (bytes, SHA-256)."""
+        return {
+            path.name: [path.stat().st_size, _checksum(path)]
+            for path in sorted(self.path.glob("*.jsonl"))
+        }
+
+    def check_records(self, checksums):
+        """Raises a UserError unless records begin as they were, see `check_records`."""
+        check_records(self.path, checksums)
+
+    def check_in_place(self):
+        """Raises a UserError if another directory has taken the place of this one."""
+        try:
+            same = os.path.samestat(
+                os.fstat(self._lock.fileno()), os.stat(self.path / ".lock")
+            )
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise UserError(
+                f"workdir {self.path} was removed or replaced while the run wrote to "
+                "it; rerun the same command to go on from the checkpoint there."
+            )
+
+    def restore_records(self, checksums, step):
+        """Drops rows that were written after a checkpoint, as they will be again.
+
+        Args:
+            checksums: Those of the checkpoint; None if it has none, as before the first
+                one or in those of older versions.
+            step: Step of the checkpoint.
+
+        Raises:
+            UserError: A record was cut, changed or removed since the checkpoint.
+        """
+        if not self.writes:
+            return
+        if checksums is None:
             with user_errors():  # a damaged record
                 for path in sorted(self.path.glob("*.jsonl")):
                     json_lines.truncate(path, step)
+            return
+        self.check_records(checksums)
+        for path in sorted(self.path.glob("*.jsonl")):
+            os.truncate(path, checksums.get(path.name, [0])[0])
 
     def _refuse_other_files(self):
         names = {path.name for path in self.path.iterdir()} - _UNFINISHED
@@ -143,6 +202,11 @@ class RunDirectory:
                 f"workdir {self.path} holds a run with {', '.join(different)}; "
                 "pass the same flags to resume it, or another --workdir."
             )
+        if found.get("data_checksum") not in (None, config.get("data_checksum")):
+            raise UserError(
+                f"workdir {self.path} holds a run on other images, which had the same "
+                "name; put them back to resume it, or pass another --workdir."
+            )
 
 
 def _lock(directory):
@@ -165,6 +229,12 @@ def _lock(directory):
         if error.errno not in _UNSUPPORTED:
             raise
     return file
+
+
+def _checksum(path, length=-1):
+    """Returns the SHA-256 of the first bytes of a file."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read(length)).hexdigest()
 
 
 def _write_json(path, value):

@@ -10,7 +10,7 @@ import numpy as np
 
 from apps.errors import UserError, user_errors
 from apps.settings import MAIN, PAPER_STEP_SIZES, PROBES, setting_flags
-from apps.training.run_directory import all_flags
+from apps.training.run_directory import all_flags, check_records
 from keras_bnsmooth.plots.columns import restrict_step_sizes
 from keras_bnsmooth.records import json_lines
 
@@ -69,6 +69,7 @@ class Run:
                 f"`{self.config.get('command')}` to resume it."
             )
         self.result = self._json("result.json")
+        check_records(self.path, self.result.get("records", {}))
         self._check_rows("metrics")
         for probe in PROBES:
             if self._every(probe):

@@ -64,14 +64,16 @@ def train(
     if result is not None:
         if result["status"] == "diverged":
             raise UserError(f"{run.path} holds a run that ended: {result['message']}")
+        run.check_records(result.get("records", {}))
         print(f"The run in {run.path} is already finished.")
         return result
     model = build()
+    records = None
     if run.checkpoint.exists():
-        checkpoint.restore(model, run.checkpoint)
+        records = checkpoint.restore(model, run.checkpoint)
     first_step = keras_model.step(model)
     processes.agree_on(first_step, "the step to resume from")
-    run.drop_records_after(first_step)
+    run.restore_records(records, first_step)
     started_at = time.monotonic()
     metrics = Metrics(run, first_step)
     progress = Progress(steps)
@@ -81,7 +83,7 @@ def train(
         writers = []
         if run.writes:
             every = math.ceil(checkpoint_every / interval) * interval
-            writers = [Checkpoint(run.checkpoint, every), progress]
+            writers = [Checkpoint(run, every), progress]
         model.fit(
             stream(from_step),
             initial_epoch=from_step // interval,
@@ -104,7 +106,14 @@ def train(
         if max(first_step, last_row) < steps:
             fit(last_row, steps, steps - last_row)
     except DivergedError as error:
-        run.finish({"status": "diverged", "step": error.step, "message": str(error)})
+        run.finish(
+            {
+                "status": "diverged",
+                "step": error.step,
+                "message": str(error),
+                "records": run.checksums(),
+            }
+        )
         raise
     finally:
         metrics.close()
@@ -117,6 +126,7 @@ def train(
         if statistics_batches is not None:
             recompute_moving_statistics(model, statistics_batches)
             result.update(_evaluate(model, test_data, "test_{}_recomputed"))
+    result["records"] = run.checksums()
     seconds = time.monotonic() - started_at
     result["steps_per_second"] = round((steps - first_step) / seconds, 2)
     run.finish(result)

@@ -77,7 +77,7 @@ def test_a_damaged_record_is_named(tmp_path):
     run = RunDirectory(tmp_path / "run", config())
     run.metrics.write_text("damaged\n")
     with pytest.raises(UserError, match=r"metrics\.jsonl, line 1"):
-        run.drop_records_after(5)
+        run.restore_records(None, 5)
 
 
 def test_all_records_lose_what_will_be_written_again(tmp_path):
@@ -85,9 +85,32 @@ def test_all_records_lose_what_will_be_written_again(tmp_path):
     for name in ("metrics", "landscape"):
         for step in (5, 10):
             json_lines.append(run.path / f"{name}.jsonl", {"step": step})
-    run.drop_records_after(5)
+    run.restore_records(None, 5)
     for name in ("metrics", "landscape"):
         assert json_lines.read(run.path / f"{name}.jsonl") == [{"step": 5}]
+
+
+def test_records_return_to_what_they_were(tmp_path):
+    run = RunDirectory(tmp_path / "run", config())
+    json_lines.append(run.metrics, {"step": 5})
+    then = run.checksums()
+    json_lines.append(run.metrics, {"step": 10})
+    json_lines.append(run.path / "new.jsonl", {"step": 6})
+    run.restore_records(then, 5)
+    assert json_lines.read(run.metrics) == [{"step": 5}]
+    assert json_lines.read(run.path / "new.jsonl") == []
+
+
+@pytest.mark.parametrize("found", ["other", None])
+def test_other_images_of_the_same_name_are_noticed(tmp_path, found):
+    there = config() | ({"data_checksum": found} if found else {})
+    RunDirectory(tmp_path / "run", there)
+    asked = config() | {"data_checksum": "these"}
+    if found is None:  # as older versions leave it
+        RunDirectory(tmp_path / "run", asked)
+    else:
+        with pytest.raises(UserError, match="run on other images"):
+            RunDirectory(tmp_path / "run", asked)
 
 
 HOLD = """

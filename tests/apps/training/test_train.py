@@ -201,6 +201,51 @@ def test_a_damaged_result_is_named(tmp_path):
         run(tmp_path / "run", steps=4)
 
 
+def cut(text):
+    return text[: text.index("\n", 10) + 1]
+
+
+def change(text):
+    return text.replace("0.", "1.", 1)
+
+
+@pytest.mark.parametrize("damage", [cut, change, None])
+@pytest.mark.parametrize("finished", [False, True])
+def test_records_that_were_changed_meanwhile_are_noticed(tmp_path, damage, finished):
+    path = tmp_path / "run"
+    if finished:
+        run(path)
+    else:
+        with pytest.raises(KilledError):
+            run(path, kill=KillAt(step=18))
+    metrics = path / "metrics.jsonl"
+    if damage is None:
+        metrics.unlink()
+    else:
+        metrics.write_text(damage(metrics.read_text()))
+    with pytest.raises(UserError, match=r"metrics\.jsonl was cut, changed or removed"):
+        run(path)
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced", "metrics"])
+def test_a_run_notices_that_its_directory_changes(tmp_path, what):
+    path = tmp_path / "run"
+
+    class Intrude(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2 and what == "metrics":
+                (path / "metrics.jsonl").write_text('{"step": 4}\n')
+            elif epoch == 2:
+                path.rename(tmp_path / "elsewhere")
+                if what == "replaced":
+                    run_directory = RunDirectory(path, CONFIG)
+                    json_lines.append(run_directory.metrics, {"step": 4})
+
+    match = "was cut, changed" if what == "metrics" else "removed or replaced"
+    with pytest.raises(UserError, match=match):
+        run(path, callbacks=[Intrude()])
+
+
 def test_steps_that_the_rows_do_not_divide_are_all_made(tmp_path, uninterrupted):
     run(tmp_path / "run", steps=10)
     assert steps_of(tmp_path / "run") == 10
