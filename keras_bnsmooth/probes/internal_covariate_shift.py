@@ -179,10 +179,10 @@ def check_covariate_shift(
         batch: (x, y, sample_weight) as tensors.
         no_step: A step of length zero, as arguments of `measure_covariate_shift`.
     """
-    r = measure_covariate_shift(model, batch, **no_step)
+    r = measure_covariate_shift(model, batch, **no_step, stays=True)
     if not np.any(r.cosine < 1 - relative_tolerance(model, _COSINE_TOLERANCE_IN_UNITS)):
         return
-    again = measure_covariate_shift(model, batch, **no_step)
+    again = measure_covariate_shift(model, batch, **no_step, stays=True)
     if not always_rounds_alike((r.l2, r.cosine), (again.l2, again.cosine)):
         raise_changed(model, "gradient")
     raise ValueError(
@@ -200,6 +200,7 @@ def measure_covariate_shift(
     next_weights: Sequence | None = None,
     layers: int | tuple[str, ...] | None = None,
     join_normalizations: bool = False,
+    stays: bool = False,
 ) -> InternalCovariateShift:
     """Computes an `InternalCovariateShift` from validated arguments.
 
@@ -211,6 +212,8 @@ def measure_covariate_shift(
         next_weights: Tensors; None for the step of gradient descent.
         layers: Names, a number, or None for all.
         join_normalizations: Whether normalizations belong to the layers before them.
+        stays: Whether the step has length zero, so that one gradient may do for all
+            layers.
     """
     chosen = _choose(weight_layers(model, join_normalizations), layers)
     if learning_rate is not None:
@@ -219,7 +222,7 @@ def measure_covariate_shift(
         )
     step = (learning_rate, weights, next_weights)
     if autodiff.prefers_small_graphs(model) or len(chosen) > _MANY_LAYERS:
-        products = _one_layer_at_a_time(model, batch, step, chosen)
+        products = _one_layer_at_a_time(model, batch, step, chosen, stays)
     else:
         products = autodiff.compiled(model, _all_layers, layers=chosen)(*batch, *step)
     cosine, l2 = np.transpose([cosine_and_distance(of_layer) for of_layer in products])
@@ -320,24 +323,25 @@ def _all_layers(model, weights, state, x, y, sample_weight, *step, layers):
     return rows
 
 
-def _one_layer_at_a_time(model, batch, step, layers):
+def _one_layer_at_a_time(model, batch, step, layers, stays):
     """Returns `scaled_products` of each layer, L of them, from a gradient per layer.
 
     Compile time of a graph of all layers may grow with the square of their number, to
-    hours. Here a single gradient is compiled and serves every layer.
+    hours. Here a single gradient is compiled and serves every layer. Where no weight
+    moves, a single one is evaluated, too.
     """
     weights, gradient, next_weights, of_gradient = autodiff.compiled(model, _start)(
         *batch, *step
     )
-    of_moved = autodiff.compiled(model, _moved_products)
-    rows = []
+    move = autodiff.compiled(model, _moved_products)
+    rows, of_moved = [], None
     for layer in layers:
-        products = of_gradient  # G' = G where no layer precedes
-        if layer.before:
+        if layer.before and not (stays and of_moved is not None):
             before = np.zeros(len(weights), bool)
             before[list(layer.before)] = True
             mask = ops.convert_to_tensor(before)
-            products = of_moved(*batch, weights, gradient, next_weights, mask)
+            of_moved = move(*batch, weights, gradient, next_weights, mask)
+        products = of_moved if layer.before else of_gradient  # G' = G
         rows.append(ops.convert_to_numpy(products)[list(layer.positions)])
     return rows
 
