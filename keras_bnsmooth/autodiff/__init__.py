@@ -28,6 +28,7 @@ from keras_bnsmooth.autodiff.training_loss import stateless
 from keras_bnsmooth.autodiff.untracked_state import (
     preserve_untracked_state,
     preserve_variables,
+    save_untracked_state,
 )
 from keras_bnsmooth.backend import BACKENDS
 
@@ -52,6 +53,7 @@ __all__ = [
     "own_value_and_grad",
     "prefers_small_graphs",
     "run_on_replicas",
+    "save_untracked_state",
     "sequential_map",
     "shard_batch",
     "stateless",

@@ -114,17 +114,27 @@ def _tensorflow():
             generator.state.assign(state)
 
 
+# The generator that measurements created before training did. Compiled functions use
+# it, so it must live.
+_created: list[keras.random.SeedGenerator] = []
+
+
 @contextlib.contextmanager
 def _keras():
     """Preserves the generator of `keras.random` functions that are given no seed."""
     generator = keras_model.global_seed_generator()
-    state = None if generator is None else np.array(generator.state.numpy())
+    if generator is None and _created:
+        keras_model.set_global_seed_generator(_created[0])
+    inside = keras_model.global_seed_generator()
+    state = None if inside is None else np.array(inside.state.numpy())
     try:
         yield
     finally:
+        if inside is None and keras_model.global_seed_generator() is not None:
+            _created[:] = [keras_model.global_seed_generator()]
         keras_model.set_global_seed_generator(generator)
-        if generator is not None:
-            generator.state.assign(state)
+        if inside is not None:
+            inside.state.assign(state)
 
 
 @contextlib.contextmanager

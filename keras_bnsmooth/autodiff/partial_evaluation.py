@@ -21,7 +21,8 @@ def split(
         `prepare(first)`, which returns the first result and a list of all other tensors
         that can be computed without `last`; and `finish(last, tensors)`, which returns
         the second result. None if TensorFlow cannot separate them, as with loops, or if
-        the function draws from a `tf.random.Generator`, which it would not rewind.
+        the function assigns variables or draws from a `tf.random.Generator`, which it
+        would not rewind.
     """
     specifications = [
         [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in argument]
@@ -29,7 +30,7 @@ def split(
     ]
     whole = tf.compat.v1.wrap_function(function, specifications)
     # The parts hold what leads to their outputs, and no other assignments.
-    if any(op.type == "RngReadAndSkip" for op in whole.graph.get_operations()):
+    if any(_changes_state(op.type) for op in whole.graph.get_operations()):
         return None
     inputs = whole.graph.inputs[: len(first) + len(last)]
     results = whole.graph.structured_outputs
@@ -47,6 +48,10 @@ def split(
         compile_function(lambda first: prepare(*first)),
         compile_function(lambda last, tensors: finish(*last, *tensors)),
     )
+
+
+def _changes_state(kind):
+    return kind == "RngReadAndSkip" or kind.startswith(("Assign", "ResourceScatter"))
 
 
 def _dependent(graph, tensors):

@@ -10,6 +10,7 @@ from keras import ops
 from keras_bnsmooth import keras_model
 from keras_bnsmooth.autodiff.generators import replay_global_generators
 from keras_bnsmooth.autodiff.objective import compiled_loss, loss_of
+from keras_bnsmooth.autodiff.untracked_state import replay_untracked_state
 
 
 @contextlib.contextmanager
@@ -18,7 +19,8 @@ def stateless(model: keras.Model, weights, state) -> Iterator[keras.StatelessSco
 
     Moving statistics, seeds and metrics keep their values: whatever is assigned can be
     read from the scope and is discarded on exit. Seeds are part of `state`, so the same
-    state replays the same noise and dropout at any weights.
+    state replays the same noise and dropout at any weights. Global random generators,
+    and what layers keep outside of variables, are as before on exit, too.
 
     Args:
         model: A built `keras.Model`.
@@ -30,6 +32,8 @@ def stateless(model: keras.Model, weights, state) -> Iterator[keras.StatelessSco
         *zip(model.non_trainable_variables, state, strict=True),
     ]
     with (
+        replay_global_generators(),
+        replay_untracked_state(model),
         keras_model.preserve_added_losses(model),
         _Scope(state_mapping=values, collect_losses=True) as scope,
     ):
@@ -75,7 +79,7 @@ def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
         A scalar tensor.
     """
     loss = loss_of(model)
-    with replay_global_generators(), stateless(model, weights, state) as scope:
+    with stateless(model, weights, state) as scope:
         # All of it inside the scope, since regularizers read the weights too.
         value = loss(model, x, y, sample_weight)
     if loss is compiled_loss:

@@ -1,55 +1,75 @@
-"""State that a model has outside of its variables, left as it was by a measurement.
+"""State that a model has outside of its variables, left as it was by an evaluation.
 
-A layer may count in a Python attribute or in a variable of the backend, and stateful
-RNNs keep their states in variables that Keras does not list. No stateless scope
-discards what a call assigns to these.
+A layer may count in a Python attribute or in a variable of the backend, draw from a
+generator of its own, or wrap a PyTorch module with buffers; stateful RNNs keep their
+states in variables that Keras does not list. No stateless scope discards what a call
+assigns to these.
 """
 
+import collections
 import contextlib
+import copy
+import random
 import sys
-from collections.abc import Iterator
-from typing import Any
+import types
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
 
 from keras_bnsmooth import keras_model
+from keras_bnsmooth.autodiff.replacement import replaced
 
 
 @contextlib.contextmanager
 def preserve_untracked_state(model: keras.Model) -> Iterator[None]:
-    """Context that restores what layers keep in attributes, on exit.
+    """Context that restores what layers keep outside of the model's variables, on exit.
 
-    That is numbers, arrays, tensors and variables that are not among those of the
-    model, directly or in a list, tuple or dict. Layers that are not built yet, and set
-    attributes when they are, are left alone.
+    That is what is in their attributes and those of their classes: numbers, arrays,
+    tensors, variables, random generators and the buffers of PyTorch modules; and the
+    same in lists, dicts, sets and objects there. Attributes that are new on exit are
+    removed. Layers that are not built yet, and set attributes when they are, are left
+    alone, and so are iterators and what is in global variables.
+
+    Args:
+        model: The model.
+    """
+    restore = save_untracked_state(model)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def save_untracked_state(model: keras.Model) -> Callable[[], None]:
+    """Returns a function that restores the state as `preserve_untracked_state` does.
 
     Args:
         model: The model.
     """
     tracked = {id(v) for v in model.variables}
-    tracked |= {id(v.value) for v in model.variables}
-    bindings, contents = [], {}
+    saved = _Saved(tracked | {id(v.value) for v in model.variables})
     for layer in keras_model.flat_layers(model):
-        if not layer.built:
-            continue
-        attributes = vars(layer)
-        for name, value in attributes.items():
-            if _is_state(value):
-                bindings.append((attributes, name, value))
-            for part in _parts(value):
-                if _is_state(part) and id(part) not in tracked:
-                    contents[id(part)] = (part, _copy(part))
-    try:
+        if layer.built and not keras_model.keeps_no_state(layer):
+            saved.add_attributes(layer)
+            for kind in type(layer).__mro__:
+                if not _is_of_library(kind):
+                    saved.add_class(kind)
+    return saved.restore
+
+
+@contextlib.contextmanager
+def replay_untracked_state(model: keras.Model) -> Iterator[None]:
+    """Context of one evaluation of a model, the next of which finds the same state.
+
+    May be entered while a graph is traced; the graph then restores TensorFlow's
+    variables whenever it runs.
+
+    Args:
+        model: The model.
+    """
+    with preserve_untracked_state(model), _rewound_tensorflow_variables():
         yield
-    finally:
-        for attributes, name, value in bindings:
-            # Bypasses `Layer.__setattr__`, which tracks whatever is assigned.
-            if attributes.get(name) is not value:
-                attributes[name] = value
-        for part, content in contents.values():
-            if content is not None:
-                _restore(part, content)
 
 
 @contextlib.contextmanager
@@ -60,7 +80,7 @@ def preserve_variables(model: keras.Model) -> Iterator[None]:
     again.
     """
     variables = [*model.variables, *model.metrics_variables]
-    values = [_copy(v) for v in variables]
+    values = [np.array(v.numpy()) for v in variables]
     try:
         yield
     finally:
@@ -72,21 +92,169 @@ def preserve_variables(model: keras.Model) -> Iterator[None]:
                 metric.reset_state()
 
 
-def _parts(value):
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, (list, tuple)) else [value]
+class _Saved:
+    """The state of objects, to be restored later.
+
+    Args:
+        skip: Ids of objects that something else restores.
+    """
+
+    def __init__(self, skip):
+        self._seen = set(skip)
+        self._alive = []
+        self._restorers = []
+
+    def restore(self):
+        """Restores every object."""
+        for restore in self._restorers:
+            restore()
+
+    def add_attributes(self, owner):
+        """Saves the attributes of an object, and what they hold."""
+        attributes = vars(owner)
+        before = dict(attributes)
+
+        def restore():
+            for name in before.keys() | attributes.keys():
+                old, new = before.get(name, _MISSING), attributes.get(name, _MISSING)
+                if old is new or not (_is_value(old) and _is_value(new)):
+                    continue
+                # Bypasses `Layer.__setattr__`, which tracks whatever is assigned.
+                if old is _MISSING:
+                    del attributes[name]
+                else:
+                    attributes[name] = old
+
+        self._restorers.append(restore)
+        for value in before.values():
+            self._add(value)
+
+    def add_class(self, kind):
+        """Saves the constants among the attributes of a class."""
+        if id(kind) in self._seen:
+            return
+        self._seen.add(id(kind))
+        before = {k: v for k, v in vars(kind).items() if _is_constant(v)}
+
+        def restore():
+            for name, value in before.items():
+                if vars(kind).get(name) is not value:
+                    setattr(kind, name, value)
+
+        self._restorers.append(restore)
+
+    def _add(self, value):
+        if id(value) in self._seen or _is_constant(value):
+            return
+        self._seen.add(id(value))
+        self._alive.append(value)  # else another object might get its id
+        if isinstance(value, _COLLECTIONS):
+            self._add_collection(value)
+        elif isinstance(value, tuple):
+            for part in value:
+                self._add(part)
+        elif _is_torch_module(value):
+            for buffer in value.buffers():
+                self._add(buffer)
+        elif (restore := _restorer(value)) is not None:
+            self._restorers.append(restore)
+        elif _is_plain_object(value):
+            self.add_attributes(value)
+
+    def _add_collection(self, value):
+        # The methods of the base classes bypass Keras' tracking.
+        kind = next(k for k in _COLLECTIONS if isinstance(value, k))
+        before = copy.copy(value) if kind is collections.deque else kind(value)
+
+        def restore():
+            if list(map(id, _flat(value))) == list(map(id, _flat(before))):
+                return
+            kind.clear(value)
+            (kind.update if kind in (set, dict) else kind.extend)(value, before)
+
+        self._restorers.append(restore)
+        for part in value.values() if kind is dict else before:
+            self._add(part)
 
 
-def _is_state(value):
-    if isinstance(value, bool):
-        return False
-    numbers = (int, float, complex, np.ndarray, np.generic)
+_COLLECTIONS = (list, set, dict, collections.deque)
+_MISSING = object()
+
+
+def _flat(collection):
+    if isinstance(collection, dict):
+        for key, value in collection.items():
+            yield key
+            yield value
+    else:
+        yield from collection
+
+
+def _is_constant(value):
+    return value is None or isinstance(
+        value, (bool, int, float, complex, str, bytes, np.generic)
+    )
+
+
+def _is_value(value):
+    """Whether an attribute may be put back; others, such as caches, may stay."""
     return (
-        isinstance(value, (*numbers, keras.Variable))
+        value is _MISSING
+        or _is_constant(value)
+        or isinstance(value, (np.ndarray, keras.Variable, tuple))
         or keras.ops.is_tensor(value)
         or _is_tensorflow_variable(value)
     )
+
+
+def _is_plain_object(value):
+    """Whether an object is of a class that neither Python nor a library defines."""
+    if isinstance(value, (type, types.FunctionType)) or not hasattr(value, "__dict__"):
+        return False
+    return not _is_of_library(type(value))
+
+
+def _is_of_library(kind):
+    libraries = {"keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "builtins"}
+    return kind.__module__.split(".")[0] in libraries | sys.stdlib_module_names
+
+
+def _restorer(value):
+    """Returns a function that puts an object's content back, or None."""
+    torch = sys.modules.get("torch")
+    if isinstance(value, np.random.Generator):
+        bits = value.bit_generator
+        return _setter(lambda state: setattr(bits, "state", state), bits.state)
+    if isinstance(value, np.random.RandomState):
+        return _setter(value.set_state, value.get_state(legacy=False))
+    if isinstance(value, random.Random):
+        return _setter(value.setstate, value.getstate())
+    if torch is not None and isinstance(value, torch.Generator):
+        return _setter(value.set_state, value.get_state())
+    if isinstance(value, np.ndarray):
+        return _setter(lambda content: np.copyto(value, content), value.copy())
+    if keras.backend.backend() == "torch" and keras.ops.is_tensor(value):
+        data = value.detach()
+        return _setter(data.copy_, data.clone())
+    if isinstance(value, keras.Variable) or _is_tensorflow_variable(value):
+        if not _has_a_number(value):
+            return None
+        # On torch and on a CPU, `numpy` shows the variable's own memory.
+        return _setter(value.assign, np.array(value.numpy()))
+    return None
+
+
+def _setter(function, value):
+    return lambda: function(value)
+
+
+def _has_a_number(variable):
+    """Whether a variable has a value now; otherwise scopes and rewinding take care."""
+    if keras.backend.backend() == "tensorflow":
+        return sys.modules["tensorflow"].executing_eagerly()
+    if keras.backend.backend() == "jax":
+        return not isinstance(variable.value, sys.modules["jax"].core.Tracer)
+    return True
 
 
 def _is_tensorflow_variable(value):
@@ -94,26 +262,47 @@ def _is_tensorflow_variable(value):
     return tensorflow is not None and isinstance(value, tensorflow.Variable)
 
 
-def _copy(value: Any) -> Any:
-    """Returns a copy of a value that can change in place, or None."""
-    if isinstance(value, keras.Variable) or _is_tensorflow_variable(value):
-        # On torch and on a CPU, `numpy` shows the variable's own memory.
-        return np.array(value.numpy())
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if _is_torch_tensor(value):
-        return value.detach().clone()
-    return None
+def _is_torch_module(value):
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
 
 
-def _restore(value, content):
-    if isinstance(value, np.ndarray):
-        value[...] = content
-    elif _is_torch_tensor(value):
-        value.detach().copy_(content)
-    else:
-        value.assign(content)
+@contextlib.contextmanager
+def _rewound_tensorflow_variables():
+    """Rewinds each variable of TensorFlow, wherever it is held, that is assigned."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+    from tensorflow.python.ops import resource_variable_ops
 
+    def current():
+        return tf.executing_eagerly() or tf.compat.v1.get_default_graph()
 
-def _is_torch_tensor(value):
-    return keras.backend.backend() == "torch" and keras.ops.is_tensor(value)
+    # Graphs cannot pass what is read in a branch or a loop to the outside.
+    here, values = current(), {}
+
+    def remembering(method):
+        def assign(variable, *args, **kwargs):
+            if current() is here and id(variable) not in values:
+                values[id(variable)] = (variable, tf.identity(variable))
+            return method(variable, *args, **kwargs)
+
+        return assign
+
+    # The first has copies of the methods of the second.
+    kinds = (
+        resource_variable_ops.ResourceVariable,
+        resource_variable_ops.BaseResourceVariable,
+    )
+    names = ("assign", "assign_add", "assign_sub")
+    with contextlib.ExitStack() as replacements:
+        for kind in kinds:
+            methods = {name: remembering(getattr(kind, name)) for name in names}
+            replacements.enter_context(replaced(kind, **methods))
+        try:
+            yield
+        finally:
+            replacements.close()
+            for variable, value in values.values():
+                variable.assign(value)

@@ -38,4 +38,5 @@ def check_traced_step(model: keras.Model) -> None:
             "traced, so that fit still trains what it was before; call model.compile "
             "again."
         )
-    _seen[function] = now
+    if keras_model.is_built(model):  # else all of it is new when it is
+        _seen[function] = now

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_bnsmooth import keras_model
+from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 
 _UPDATES = ("gradient_descent", "training")
@@ -98,8 +98,10 @@ class UpdateProbe(ProbeCallback):
         """Runs a trial measurement of an update of zero, see `ProbeCallback`."""
         if not self.needs_update:
             return super().check(batch)
-        step, learning_rate, weights = keras_model.snapshot(self.model)
-        self.measure_update(step, batch, weights, weights, learning_rate)
+        now = keras_model.snapshot(self.model)
+        self.measure_update(
+            now.step, batch, now.weights, now.weights, now.learning_rate
+        )
 
     def on_train_begin(self, logs=None):
         """Checks that updates can be seen, and runs the trial measurement."""
@@ -135,6 +137,7 @@ class UpdateProbe(ProbeCallback):
 
     def _before_step(self, snapshot):
         self._before = snapshot
+        self._restore_untracked = autodiff.save_untracked_state(self.model)
 
     def _after_step(self, snapshot):
         # A batch that only accumulates gradients makes no update.
@@ -163,7 +166,9 @@ class UpdateProbe(ProbeCallback):
                 f"each; {self.model.name} made {after.step - before.step} in one."
             )
         try:
-            with self.objective():
+            with self.objective(), keras_model.with_state(self.model, before.state):
+                # `objective` puts back what this changes.
+                self._restore_untracked()
                 row = self.measure_update(
                     step, batch, before.weights, after.weights, before.learning_rate
                 )

@@ -11,6 +11,7 @@ from keras_bnsmooth.keras_model.layers import (
     flat_layers,
     global_seed_generator,
     graph_edges,
+    keeps_no_state,
     layers_frozen_since_compile,
     observed_input_checks,
     options_of_layers,
@@ -30,6 +31,7 @@ from keras_bnsmooth.keras_model.optimizers import (
     optimizers,
     snapshot,
     step,
+    with_state,
 )
 from keras_bnsmooth.keras_model.training import (
     build,
@@ -40,6 +42,7 @@ from keras_bnsmooth.keras_model.training import (
     compile_token,
     compute_loss,
     custom_training,
+    is_built,
     scale_loss_for_replicas,
     traces_training_step,
     train_function,
@@ -63,6 +66,8 @@ __all__ = [
     "graph_edges",
     "has_learning_rate",
     "inner_optimizers",
+    "is_built",
+    "keeps_no_state",
     "layers_frozen_since_compile",
     "learning_rate",
     "observe_next_step",
@@ -79,4 +84,5 @@ __all__ = [
     "sublayers",
     "traces_training_step",
     "train_function",
+    "with_state",
 ]

@@ -53,6 +53,16 @@ def own_trainable_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
     return list(layer._trainable_variables)
 
 
+def keeps_no_state(layer: keras.layers.Layer) -> bool:
+    """Returns whether a layer is Keras' own and keeps no state outside of variables.
+
+    Stateful RNNs and wrapped modules of other libraries do.
+    """
+    own = type(layer).__module__.startswith("keras.")
+    wraps = "Wrapper" in type(layer).__name__ or hasattr(layer, "stateful")
+    return own and not wraps
+
+
 def graph_edges(layer: keras.layers.Layer) -> Iterator[tuple[Any, Any]]:
     """Yields (operation, next operation) for every connection in a layer's graph.
 

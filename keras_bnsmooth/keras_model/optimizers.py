@@ -1,6 +1,7 @@
 """The optimizers of a model, and the steps that they make."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import keras
@@ -90,18 +91,23 @@ class Snapshot(NamedTuple):
         step: Number of weight updates so far.
         learning_rate: As the function of that name returns it.
         weights: Copies of `model.trainable_variables` as arrays.
+        state: Copies of `model.non_trainable_variables` as arrays.
     """
 
     step: int
     learning_rate: float
     weights: list[np.ndarray]
+    state: list[np.ndarray]
 
 
 def snapshot(model: keras.Model) -> Snapshot:
-    """Returns the model's current step, learning rate and weights."""
+    """Returns the model's current step, learning rate, weights and state."""
     # Copies, since on a CPU an array may share the variable's memory.
-    weights = [np.array(_to_numpy(v)) for v in model.trainable_variables]
-    return Snapshot(step(model), learning_rate(model), weights)
+    weights, state = (
+        [np.array(_to_numpy(v)) for v in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    )
+    return Snapshot(step(model), learning_rate(model), weights, state)
 
 
 def observe_next_step(
@@ -134,11 +140,34 @@ def observe_next_step(
     model.train_function = observed
 
 
+@contextlib.contextmanager
+def with_state(model: keras.Model, state: Sequence[np.ndarray]) -> Iterator[None]:
+    """Context in which the non-trainable variables have the values of a `Snapshot`.
+
+    Does nothing for a model on several replicas, each of which may have values of its
+    own.
+    """
+    strategy = getattr(model, "distribute_strategy", None)
+    if strategy is not None and strategy.num_replicas_in_sync > 1:
+        yield
+        return
+    variables = model.non_trainable_variables
+    present = [np.array(_to_numpy(v)) for v in variables]
+    try:
+        for variable, value in zip(variables, state, strict=True):
+            variable.assign(value)
+        yield
+    finally:
+        for variable, value in zip(variables, present, strict=True):
+            variable.assign(value)
+
+
 def _snapshot_of(model, state):
     """Returns the snapshot for the state of the model that a step on JAX maps."""
-    trainable, _, optimizer, _ = state
+    trainable, non_trainable, optimizer, _ = state
     values = [
         *zip(model.trainable_variables, trainable, strict=True),
+        *zip(model.non_trainable_variables, non_trainable, strict=True),
         *zip(model.optimizer.variables, optimizer, strict=True),
     ]
     with keras.StatelessScope(state_mapping=values):

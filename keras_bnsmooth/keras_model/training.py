@@ -39,10 +39,7 @@ def build(model: keras.Model, x: Any) -> None:
     """
     if model in _completely_built:
         return
-    parts = flat_layers(model)
-    if custom_training(model) is not None:
-        parts.remove(model)  # which need not have outputs, and is then never built
-    if not all(layer.built for layer in parts):
+    if not is_built(model):
         symbolic = keras.tree.map_structure(
             lambda leaf: keras.KerasTensor(leaf.shape, _dtype(leaf)), x
         )
@@ -50,6 +47,17 @@ def build(model: keras.Model, x: Any) -> None:
         with strategy.scope() if strategy else contextlib.nullcontext():
             compute_output_spec(model, symbolic, training=False)
     _completely_built.add(model)
+
+
+def is_built(model: keras.Model) -> bool:
+    """Returns whether a model and all layers in it have their weights.
+
+    A model that trains in its own way need not have outputs, and is then never built.
+    """
+    parts = flat_layers(model)
+    if custom_training(model) is not None:
+        parts.remove(model)
+    return all(layer.built for layer in parts)
 
 
 def _dtype(tensor):

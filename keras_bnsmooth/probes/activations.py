@@ -12,9 +12,6 @@ from keras import ops
 
 from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.autodiff.function_cache import once
-from keras_bnsmooth.autodiff.generators import (
-    replay_global_generators,
-)
 from keras_bnsmooth.probes.arguments import to_tensors
 from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.layer_list import (
@@ -227,8 +224,7 @@ def _values(model, weights, state, x, names, units, seed):
     chosen = []
 
     def values(x):
-        replay = replay_global_generators()
-        with replay, autodiff.stateless(model, weights, state):
+        with autodiff.stateless(model, weights, state):
             recorded.outputs = {}
             recorded.trace = autodiff.trace()
             keras_model.call_in_training_mode(model, x)
