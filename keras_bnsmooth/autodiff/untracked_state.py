@@ -48,7 +48,9 @@ def save_untracked_state(model: keras.Model) -> Callable[[], None]:
         model: The model.
     """
     tracked = {id(v) for v in model.variables}
-    saved = _Saved(tracked | {id(v.value) for v in model.variables})
+    if keras.backend.backend() != "jax":  # where values are immutable
+        tracked |= {id(v.value) for v in model.variables}
+    saved = _Saved(tracked)
     for layer in keras_model.flat_layers(model):
         if layer.built and not keras_model.keeps_no_state(layer):
             saved.add_attributes(layer)
@@ -116,6 +118,8 @@ class _Saved:
 
         def restore():
             for name in before.keys() | attributes.keys():
+                if name in keras_model.ATTRIBUTES_OF_FIT:
+                    continue
                 old, new = before.get(name, _MISSING), attributes.get(name, _MISSING)
                 if old is new or not (_is_value(old) and _is_value(new)):
                     continue

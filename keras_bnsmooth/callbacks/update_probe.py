@@ -137,7 +137,8 @@ class UpdateProbe(ProbeCallback):
 
     def _before_step(self, snapshot):
         self._before = snapshot
-        self._restore_untracked = autodiff.save_untracked_state(self.model)
+        # On JAX, `self.model` would sync variables, in the middle of the step.
+        self._restore_untracked = autodiff.save_untracked_state(self._probed_model)
 
     def _after_step(self, snapshot):
         # A batch that only accumulates gradients makes no update.

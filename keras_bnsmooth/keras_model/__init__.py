@@ -8,6 +8,7 @@ from keras_bnsmooth.keras_model.batches import (
     batch_to_tensors,
 )
 from keras_bnsmooth.keras_model.layers import (
+    ATTRIBUTES_OF_FIT,
     flat_layers,
     global_seed_generator,
     graph_edges,
@@ -49,6 +50,7 @@ from keras_bnsmooth.keras_model.training import (
 )
 
 __all__ = [
+    "ATTRIBUTES_OF_FIT",
     "Snapshot",
     "arrays_to_tensors",
     "batch_to_tensors",

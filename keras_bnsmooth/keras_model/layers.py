@@ -38,6 +38,10 @@ def options_of_layers(model: keras.Model) -> dict[str, Any]:
     return options
 
 
+# Attributes of a model by which `fit` on JAX knows where the values of variables are.
+ATTRIBUTES_OF_FIT = ("_jax_state", "_jax_state_synced")
+
+
 def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the model itself and all layers in it, at any depth."""
     return list(model._flatten_layers())

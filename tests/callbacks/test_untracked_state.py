@@ -160,11 +160,11 @@ def test_python_state_is_as_without_probes(kind):
 
 @pytest.mark.skipif(BACKEND == "jax", reason="every step is compiled there")
 def test_every_evaluation_sees_the_state_of_its_step():
-    probe = PROBES["landscape"]((X[:8], Y[:8]))
+    probe = kb.LandscapeProbe((X[:8], Y[:8]), every=1, multiples=[0.05, 0.3])
     scales = PROBES["layer scales"]((X[:8], Y[:8]))
     train(ClassDefault(), probe, callbacks=[scales])
-    # Steps so small that losses far from each other are of different states.
-    assert np.ptp(probe.history["losses"], axis=1).max() < 0.1
+    # The steps are so small that losses far from each other are of different states.
+    assert np.ptp(probe.history["losses"], axis=1).max() < 0.02
     norm = np.sqrt(np.sum(scales.history["gradient_norm"] ** 2, axis=1))
     np.testing.assert_allclose(norm, probe.history["gradient_norm"], rtol=1e-4)
 
@@ -194,6 +194,7 @@ def test_variables_of_tensorflow_are_rewound(name, eagerly):
         np.testing.assert_allclose(norm, norms.history["gradient_norm"], rtol=1e-4)
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="Keras does not trace it there")
 @pytest.mark.parametrize("name", PROBES)
 def test_the_global_generator_of_keras(name):
     class Noise(layers.Layer):
