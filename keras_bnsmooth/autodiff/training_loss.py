@@ -35,6 +35,7 @@ def stateless(model: keras.Model, weights, state) -> Iterator[keras.StatelessSco
         replay_global_generators(),
         replay_untracked_state(model),
         keras_model.preserve_added_losses(model),
+        keras_model.functional_torch_modules(model),
         _Scope(state_mapping=values, collect_losses=True) as scope,
     ):
         yield scope

@@ -10,6 +10,7 @@ from keras_bnsmooth.keras_model.batches import (
 from keras_bnsmooth.keras_model.layers import (
     ATTRIBUTES_OF_FIT,
     flat_layers,
+    functional_torch_modules,
     global_seed_generator,
     graph_edges,
     keeps_no_state,
@@ -64,6 +65,7 @@ __all__ = [
     "compute_loss",
     "custom_training",
     "flat_layers",
+    "functional_torch_modules",
     "global_seed_generator",
     "graph_edges",
     "has_learning_rate",

@@ -102,6 +102,51 @@ def replaced_calls(
 
 
 @contextlib.contextmanager
+def functional_torch_modules(model: keras.Model) -> Iterator[None]:
+    """Context in which wrapped PyTorch modules take their weights from Keras' scopes.
+
+    A module reads its own parameters, whatever values a `keras.StatelessScope` has.
+    Enter this outside of the scope.
+    """
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    wrappers = [
+        layer
+        for layer in flat_layers(model)
+        if isinstance(layer, keras.layers.TorchModuleWrapper)
+    ]
+    try:
+        for wrapper in wrappers:
+            # Hides the module, which PyTorch keeps elsewhere.
+            vars(wrapper)["module"] = _functional(wrapper)
+        yield
+    finally:
+        for wrapper in wrappers:
+            vars(wrapper).pop("module", None)
+
+
+def _functional(wrapper):
+    import torch
+
+    module = wrapper.module
+    variables = {id(variable.value): variable for variable in wrapper.variables}
+    weights = {
+        name: variables[id(parameter)]
+        for name, parameter in module.named_parameters()
+        if id(parameter) in variables
+    }
+
+    def call(*args, **kwargs):
+        values = {name: variable.value for name, variable in weights.items()}
+        # Copies, which the module may update in place.
+        values |= {name: buffer.clone() for name, buffer in module.named_buffers()}
+        return torch.func.functional_call(module, values, args, kwargs)
+
+    return call
+
+
+@contextlib.contextmanager
 def observed_input_checks(
     observer: Callable[[str, Any, dict[int, int]], None],
 ) -> Iterator[None]:

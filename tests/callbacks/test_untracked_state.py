@@ -246,19 +246,35 @@ def test_two_probes_of_a_model_that_fit_builds():
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="wraps a torch module")
-def test_buffers_of_a_torch_module():
+@pytest.mark.parametrize("name", PROBES)
+def test_a_torch_module_with_buffers(name):
+    import torch
     from torch import nn
 
-    def buffers(*probes):
+    def build():
         keras.utils.set_random_seed(0)
-        module = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5))
+        module = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Tanh())
         wrapped = layers.TorchModuleWrapper(module, output_shape=(None, 5))
         model = keras.Sequential([keras.Input((6,)), wrapped, layers.Dense(3)])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile("sgd", loss)
-        model.fit(X, Y, batch_size=8, verbose=0, callbacks=list(probes))
-        return [np.array(buffer) for buffer in module.buffers()]
+        model.compile(keras.optimizers.SGD(0.1), loss)
+        return model, module
 
-    plain, probed = buffers(), buffers(PROBES["activations"]((X[:8], Y[:8])))
-    for one, other in zip(plain, probed, strict=True):
+    def train(*probes):
+        model, module = build()
+        options = {"batch_size": 8, "shuffle": False, "verbose": 0}
+        model.fit(X, Y, callbacks=list(probes), **options)
+        return [np.array(v.detach()) for v in module.state_dict().values()]
+
+    probe = PROBES[name]((X[:8], Y[:8]))
+    for one, other in zip(train(), train(probe), strict=True):
         np.testing.assert_array_equal(one, other)
+
+    if name == "landscape":
+        model, _ = build()
+        logits = model(torch.tensor(X[:8]), training=True)
+        expected = nn.functional.cross_entropy(logits, torch.tensor(Y[:8]))
+        expected.backward()
+        norm = np.sqrt(sum(float((p.grad**2).sum()) for p in model.parameters()))
+        assert probe.history["loss"][0] == pytest.approx(expected.item(), rel=1e-6)
+        assert probe.history["gradient_norm"][0] == pytest.approx(norm, rel=1e-5)
