@@ -58,11 +58,11 @@ def own_trainable_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
 
 
 def keeps_no_state(layer: keras.layers.Layer) -> bool:
-    """Returns whether a layer is Keras' own and keeps no state outside of variables.
+    """Returns whether a layer is Keras' or ours, without state outside of variables.
 
-    Stateful RNNs and wrapped modules of other libraries do.
+    Stateful RNNs and wrapped modules of other libraries do have some.
     """
-    own = type(layer).__module__.startswith("keras.")
+    own = type(layer).__module__.split(".")[0] in ("keras", "keras_bnsmooth")
     wraps = "Wrapper" in type(layer).__name__ or hasattr(layer, "stateful")
     return own and not wraps
 

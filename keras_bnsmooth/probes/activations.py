@@ -135,6 +135,11 @@ def measure_activations(
         ValueError: There is no layer that can be followed, or one that was named cannot
             be.
     """
+    if type(model).call is keras.Model.call:
+        raise ValueError(
+            f"{model.name} has no method `call` through which inputs reach its layers, "
+            "so their activations cannot be followed; give it one."
+        )
     names = tuple(layers_by_name(model, layers))
     units = _check_units(units, names)
     outputs = autodiff.compiled(model, _values, names=names, units=units, seed=seed)(x)

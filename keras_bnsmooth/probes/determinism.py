@@ -52,7 +52,7 @@ def raise_changed(model: keras.Model, what: str) -> NoReturn:
     """Raises the ValueError that two evaluations of a quantity differ."""
     raise ValueError(
         f"the {what} of {model.name} changed between two evaluations at the same "
-        "weights on the same batch: a layer draws random numbers that cannot be "
-        "replayed, as tf.random.normal does, or keeps a state outside of Keras "
-        "variables; draw with keras.random and a keras.random.SeedGenerator"
+        "weights on the same batch: a layer draws random numbers or keeps state where "
+        "probes cannot replay it, as tf.random.normal does; draw with keras.random and "
+        "a keras.random.SeedGenerator, and keep state in variables made by add_weight"
     )

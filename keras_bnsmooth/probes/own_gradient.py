@@ -92,5 +92,7 @@ def _compare(model, batch, loss, gradient, weights=None):
     raise ValueError(
         f"a probe would not see what {model.name} trains, but another {what}: "
         f"{seen:.6g} instead of {trained:.6g}; a layer assigns its own weights, "
-        "recomputes its outputs or keeps state that is not in Keras variables."
+        "recomputes its outputs or keeps state where probes cannot replay it. Keep "
+        "state in variables made by add_weight; a layer that overwrites its weights, "
+        "as SpectralNormalization does, cannot be measured."
     )

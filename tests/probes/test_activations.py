@@ -157,3 +157,16 @@ def test_rejects_unknown_layers_and_units():
         probes.activations(model, x, units={"dense9": 0})
     with pytest.raises(ValueError, match="has units 0 to 15; received unit 16"):
         probes.activations(model, x, units={"dense1": 16})
+
+
+def test_a_model_without_call_is_refused():
+    class Parts(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+
+        def train_step(self, data):
+            raise NotImplementedError
+
+    with pytest.raises(ValueError, match="has no method `call`"):
+        probes.activations(Parts(), np.zeros((2, 4), "float32"))
