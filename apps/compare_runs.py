@@ -42,11 +42,12 @@ def main(paths):
                 trained = [run for run in runs if (run / "metrics.jsonl").exists()]
         if trained:
             picture = draw_training_curves(*trained, path=FLAGS.output)
-            _print_last_rows(trained)
+            print_last_rows(trained)
             print(f"The training curves are in {picture}.")
 
 
-def _print_last_rows(runs):
+def print_last_rows(runs):
+    """Prints the last row of metrics of each run, as a table."""
     labels = label_runs(runs)
     rows = [json_lines.read(run / "metrics.jsonl")[-1] for run in runs]
     columns = list(rows[0])

@@ -1,9 +1,9 @@
 """Curves and landscapes of any runs, labeled by the flags in which they differ."""
 
 import dataclasses
-import json
 from pathlib import Path
 
+from apps.training.contents import check_flags, read_config
 from apps.training.run_directory import all_flags
 from keras_bnsmooth.plots.columns import drop_missing
 from keras_bnsmooth.plots.drawing import (
@@ -19,7 +19,6 @@ from keras_bnsmooth.plots.probe_figures import (
     read_record,
 )
 from keras_bnsmooth.plots.styles import assign_styles
-from keras_bnsmooth.records import json_lines
 
 # Titles, names in a record, and whether the axis is logarithmic.
 _IMAGES = (
@@ -50,7 +49,7 @@ def draw_training_curves(*runs, path=None):
                 raise ValueError(
                     f"{run} has no {name}; pass the --workdir of a training program."
                 )
-    records = [json_lines.read_columns(run / "metrics.jsonl") for run in runs]
+    records = [read_record(run, "metrics") for run in runs]
     styles = style_runs(runs)
     network = _IMAGES if "accuracy" in records[0] else _REGRESSION
     # A short run ends before its first test.
@@ -151,7 +150,11 @@ def _label(flags, differ):
 
 def _read_config(run):
     path = Path(run) / "config.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    config = read_config(path)
+    check_flags(path, config["flags"], names=("norm",))
+    return config
 
 
 def _provenance(runs):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from apps.errors import UserError, user_errors
 from apps.training import processes
+from apps.training.contents import read_config, read_result
 from keras_bnsmooth.records import json_lines
 from keras_bnsmooth.records.json_lines import atomic_write
 
@@ -104,7 +105,7 @@ class RunDirectory:
             if not config_path.exists():
                 _write_json(config_path, config)
         if config_path.exists():
-            found = _read_json(config_path, "flags", dict)
+            found = read_config(config_path)
             self._check_same_run(found, config, free_flags)
 
     @property
@@ -125,7 +126,7 @@ class RunDirectory:
     def result(self):
         """Returns how the run ended as a dict, or None if it has not ended."""
         path = self.path / "result.json"
-        return _read_json(path, "status", str) if path.exists() else None
+        return read_result(path) if path.exists() else None
 
     def finish(self, result):
         """Writes how the run ended."""
@@ -240,15 +241,3 @@ def _checksum(path, length=-1):
 def _write_json(path, value):
     with atomic_write(path) as partial:
         partial.write_text(json_lines.dumps(value, indent=2) + "\n")
-
-
-def _read_json(path, key, kind):
-    """Returns the JSON object in a file, whose entry `key` must be of type `kind`."""
-    problem = f"has no entry {key!r}, so it is not that of a run"
-    try:
-        value = json.loads(path.read_text())
-        if isinstance(value, dict) and isinstance(value.get(key), kind):
-            return value
-    except ValueError as error:
-        problem = f"is not JSON ({error})"
-    raise UserError(f"{path} {problem}; pass another --workdir.")

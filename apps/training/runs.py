@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from apps.errors import UserError, user_errors
 from apps.settings import MAIN, PAPER_STEP_SIZES, PROBES, setting_flags
+from apps.training.contents import check_flags, read_config, read_result
 from apps.training.run_directory import all_flags, check_records
 from keras_bnsmooth.plots.columns import restrict_step_sizes
 from keras_bnsmooth.records import json_lines
@@ -44,17 +44,11 @@ class Run:
     def __init__(self, path):
         self.path = Path(path)
         self.name = self.path.name
-        self.config = self._json("config.json")
-        try:
-            flags = self.flags = all_flags(self.config)
-            self.norm, self.seed = flags["norm"], flags["seed"]
-            self.learning_rate = float(flags["learning_rate"])
-            self.steps = int(flags["steps"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{self.path}: config.json does not hold the flags of a run; pass the "
-                "--workdir of train_vgg or train_dln."
-            ) from error
+        self.config = read_config(self.path / "config.json")
+        flags = self.flags = all_flags(self.config)
+        check_flags(self.path / "config.json", flags)
+        self.norm, self.seed = flags["norm"], flags["seed"]
+        self.learning_rate, self.steps = flags["learning_rate"], flags["steps"]
         self.network = "dln" if "samples" in flags else "vgg"
         if flags.get("reduction", "sum_sum") != "sum_sum":
             raise UserError(
@@ -68,7 +62,7 @@ class Run:
                 f"{self.path}: the run is not finished; rerun "
                 f"`{self.config.get('command')}` to resume it."
             )
-        self.result = self._json("result.json")
+        self.result = read_result(self.path / "result.json")
         check_records(self.path, self.result.get("records", {}))
         self._check_rows("metrics")
         for probe in PROBES:
@@ -137,23 +131,6 @@ class Run:
         every = self._every(name)
         # Metrics are written after a step, probes run before it.
         return (self.steps - (name != "metrics")) // every * every
-
-    def _json(self, name):
-        try:
-            value = json.loads((self.path / name).read_text())
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: there is no {name}; this is not a run directory."
-            ) from error
-        except ValueError as error:
-            raise UserError(
-                f"{self.path}: {name} is truncated or damaged ({error})."
-            ) from error
-        if not isinstance(value, dict):
-            raise UserError(
-                f"{self.path}: {name} holds {value!r:.40} instead of a JSON object."
-            )
-        return value
 
     def _check_rows(self, name):
         """Raises a `UserError` unless a record's rows are in order and complete."""

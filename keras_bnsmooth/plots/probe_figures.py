@@ -307,6 +307,7 @@ def read_record(folder, name):
 
     Raises:
         FileNotFoundError: There is no such folder or file.
+        ValueError: The file has no rows yet, or is damaged.
     """
     folder = Path(folder)
     path = folder if folder.suffix == ".jsonl" else folder / f"{name}.jsonl"
@@ -316,7 +317,10 @@ def read_record(folder, name):
             f"there is no {where}; pass the log_dir of a probe or the --workdir of a "
             f"program, which holds {name}.jsonl."
         )
-    return json_lines.read_columns(path)
+    columns = json_lines.read_columns(path)
+    if not columns:
+        raise ValueError(f"{path} has no rows yet.")
+    return columns
 
 
 def _choose_layers(records, layers, count, skip=0):

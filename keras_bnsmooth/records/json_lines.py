@@ -57,21 +57,28 @@ def read(path: PathLike) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A line other than the last one is not JSON.
+        ValueError: A line other than the last one is not a JSON object with an integer
+            `step`.
     """
-    with open(path, encoding="utf-8") as file:
-        lines = file.read().split("\n")
+    with open(path, "rb") as file:
+        lines = file.read().split(b"\n")
     # Whatever follows the last newline is empty or was cut off.
     complete = lines[:-1]
     rows = []
     for number, line in enumerate(complete, start=1):
+        problem = "it is not an object with a step"
         try:
-            rows.append(_decode(json.loads(line)))
+            row = _decode(json.loads(line.decode("utf-8")))
         except json.JSONDecodeError as error:
+            problem, row = error.msg, None
+        except (UnicodeDecodeError, RecursionError):
+            problem, row = "it is not text", None
+        if not isinstance(row, dict) or type(row.get("step")) is not int:
             raise ValueError(
-                f"{path}, line {number}: not a JSON row ({error.msg}); "
+                f"{path}, line {number}: not a JSON row ({problem}); "
                 "the file was changed by hand or damaged."
-            ) from error
+            )
+        rows.append(row)
     return rows
 
 
@@ -84,9 +91,33 @@ def read_columns(path: PathLike) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A line other than the last one is not JSON.
+        ValueError: As for `read`; or a quantity is a number in one row, and text or an
+            array of other dimensions in another.
     """
-    return to_columns(read(path))
+    rows = read(path)
+    kinds: dict[str, Any] = {}
+    for row in rows:
+        for name, value in row.items():
+            kind = _kind(value)
+            if kind is None or kinds.setdefault(name, kind) != kind:
+                raise ValueError(
+                    f"{path}: {name} at step {row['step']} is neither a number nor "
+                    "text, or not what it is in other rows; the file was changed by "
+                    "hand or damaged."
+                )
+    return to_columns(rows)
+
+
+def _kind(value):
+    """Returns whether a value is text, and the dimensions of a number; None if odd."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):  # a ragged list
+        return None
+    if array.dtype.kind in "biuf" or not array.size:
+        return "number", array.ndim
+    # Lists of layers differ in length, not in dimensions.
+    return ("text", array.ndim) if array.dtype.kind == "U" else None
 
 
 def truncate(path: PathLike, step: int) -> None:

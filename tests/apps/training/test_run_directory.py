@@ -61,10 +61,10 @@ def test_a_file_in_its_place_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"flags": ', r"config\.json is not JSON"),
+        ('{"flags": ', r"config\.json is truncated or damaged"),
         ("{}", r"config\.json has no entry 'flags', so it is not that of a run"),
-        ('{"flags": ["norm"]}', r"config\.json has no entry 'flags'"),
-        ("[]", r"config\.json has no entry 'flags'"),
+        ('{"flags": ["norm"]}', r"config\.json has \['norm'\] as flags"),
+        ("[]", r"config\.json holds \[\] instead of a JSON object"),
     ],
 )
 def test_a_damaged_configuration_is_named(tmp_path, text, problem):

@@ -129,10 +129,24 @@ def _empty(run):
         (_cut("config.json", 0.5), "config.json is truncated"),
         (_write("config.json", "[]"), "config.json holds [] instead of a JSON object"),
         (_write("config.json", "3"), "config.json holds 3 instead of a JSON object"),
-        (_write("config.json", "{}"), "does not hold the flags of a run; pass the --"),
+        (
+            _write("config.json", "{}"),
+            "has no entry 'flags', so it is not that of a run",
+        ),
         (_write("config.json", '{"flags": {}}'), "does not hold the flags of a run"),
-        (_write("config.json", '{"flags": [1]}'), "does not hold the flags of a run"),
-        (_write("config.json", '{"flags": null}'), "does not hold the flags of a run"),
+        (_write("config.json", '{"flags": [1]}'), "has [1] as flags"),
+        (_write("config.json", '{"flags": null}'), "has None as flags"),
+        (
+            _write("config.json", '{"flags": {"norm": "bn", "seed": "x"}}'),
+            "has 'x' as --seed",
+        ),
+        (_write("result.json", '{"status": 3}'), "has 3 as status"),
+        (
+            _write(
+                "metrics.jsonl", '{"step": 4, "loss": "x"}\n{"step": 8, "loss": 1}\n'
+            ),
+            "metrics.jsonl: loss at step 8 is neither a number nor text, or not what",
+        ),
         (_remove("result.json"), "not finished; rerun `python -m apps.train_vgg"),
         (_cut("result.json", 0.5), "result.json is truncated"),
         (
