@@ -44,6 +44,8 @@ class ActivationProbe(ProbeCallback):
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
         overwrite: Whether to replace the record of another run in `log_dir`.
+        on_error: `"raise"`, or `"warn"` and train on without the probe, see
+            `kb.ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `batch_step` [T] (the
@@ -82,6 +84,7 @@ class ActivationProbe(ProbeCallback):
         name: str = "activations",
         dry_run: bool = True,
         overwrite: bool = False,
+        on_error: str = "raise",
     ):
         super().__init__(
             data,
@@ -90,6 +93,7 @@ class ActivationProbe(ProbeCallback):
             name=name,
             dry_run=dry_run,
             overwrite=overwrite,
+            on_error=on_error,
         )
         if bins < 1 or bins != int(bins):
             raise ValueError(f"bins must be a positive integer; received {bins}.")

@@ -55,6 +55,8 @@ class LandscapeProbe(ProbeCallback):
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
         overwrite: Whether to replace the record of another run in `log_dir`.
+        on_error: `"raise"`, or `"warn"` and train on without the probe, see
+            `kb.ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -94,6 +96,7 @@ class LandscapeProbe(ProbeCallback):
         name: str = "landscape",
         dry_run: bool = True,
         overwrite: bool = False,
+        on_error: str = "raise",
     ):
         super().__init__(
             data,
@@ -104,6 +107,7 @@ class LandscapeProbe(ProbeCallback):
             loss=loss,
             dry_run=dry_run,
             overwrite=overwrite,
+            on_error=on_error,
         )
         if step_sizes is not None and multiples is not None:
             raise ValueError(

@@ -51,6 +51,8 @@ class LayerScaleProbe(UpdateProbe):
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
         overwrite: Whether to replace the record of another run in `log_dir`.
+        on_error: `"raise"`, or `"warn"` and train on without the probe, see
+            `kb.ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -85,6 +87,7 @@ class LayerScaleProbe(UpdateProbe):
         name: str = "layer_scales",
         dry_run: bool = True,
         overwrite: bool = False,
+        on_error: str = "raise",
     ):
         super().__init__(
             data,
@@ -95,6 +98,7 @@ class LayerScaleProbe(UpdateProbe):
             loss=loss,
             dry_run=dry_run,
             overwrite=overwrite,
+            on_error=on_error,
         )
         self.needs_loss = data is not None
 

@@ -75,6 +75,8 @@ class ProbeCallback(keras.callbacks.Callback):
             measurement.
         overwrite: Whether to replace the record of another run in `log_dir`, as when a
             notebook cell runs again.
+        on_error: What to do when a measurement fails in the middle of training, as for
+            lack of memory: `"raise"`, or `"warn"` and go on training without the probe.
 
     Attributes:
         needs_data: Whether the subclass measures on data; True unless it says
@@ -127,6 +129,7 @@ class ProbeCallback(keras.callbacks.Callback):
         loss: autodiff.Loss | None = None,
         dry_run: bool = True,
         overwrite: bool = False,
+        on_error: str = "raise",
     ):
         super().__init__()
         self._source = batch_source(data, class_weight, optional=not self.needs_data)
@@ -136,6 +139,12 @@ class ProbeCallback(keras.callbacks.Callback):
         self._loss = autodiff.check_loss(loss)
         self._dry_run = dry_run
         self._overwrite = bool(overwrite)
+        if on_error not in ("raise", "warn"):
+            raise ValueError(
+                f"on_error must be 'raise' or 'warn'; received {on_error!r}."
+            )
+        self._on_error = on_error
+        self._failed = False
         self._record: ProbeRecord | None = None
         self._rows: list[dict[str, Any]] = []
         self._last_step = -1
@@ -204,6 +213,7 @@ class ProbeCallback(keras.callbacks.Callback):
                 "Create one probe per model."
             )
         self._probed_model = self.model
+        self._failed = False
         if not keras_model.optimizers(self.model):
             raise ValueError(
                 f"{self.model.name} has no optimizer; {type(self).__name__} counts "
@@ -241,7 +251,7 @@ class ProbeCallback(keras.callbacks.Callback):
         """Measures if a scheduled step is due."""
         # Counts batches between measurements, because reading the step waits for the
         # last update on a GPU, and on JAX copies all weights back to the model.
-        if batch < self._next_batch:
+        if batch < self._next_batch or self._failed:
             return
         step = self.step()
         if self._training_starts:
@@ -254,8 +264,8 @@ class ProbeCallback(keras.callbacks.Callback):
                 with self.objective():
                     self.probe(step)
             except Exception as error:
-                error.add_note(f"{type(self).__name__} was measuring step {step}.")
-                raise
+                self.fail(error, step)
+                return
             self._last_step = step
             due = self.next_due(step + 1)
         if due is None:
@@ -277,6 +287,18 @@ class ProbeCallback(keras.callbacks.Callback):
     def probe(self, step: int) -> None:
         """Measures and writes a row."""
         self.write({"step": step, **self.measure(step, self.take(step))})
+
+    def fail(self, error: Exception, step: int) -> None:
+        """Raises the error of a measurement, or warns, as `on_error` says."""
+        if self._on_error == "raise":
+            error.add_note(f"{type(self).__name__} was measuring step {step}.")
+            raise error
+        self._failed = True
+        warnings.warn(
+            f"{type(self).__name__} failed at step {step} and measures no more: "
+            f"{_one_line(error)}",
+            stacklevel=3,
+        )
 
     def objective(self) -> contextlib.AbstractContextManager:
         """Returns the context in which the model's loss is the argument `loss`."""

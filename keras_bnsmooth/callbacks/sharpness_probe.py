@@ -51,6 +51,8 @@ class SharpnessProbe(UpdateProbe):
         name: Name of the record; set it if several probes share a `log_dir`.
         dry_run: Whether to run a trial measurement before training.
         overwrite: Whether to replace the record of another run in `log_dir`.
+        on_error: `"raise"`, or `"warn"` and train on without the probe, see
+            `kb.ProbeCallback`.
 
     Attributes:
         history: Dict of arrays [T] over T measurements: `step`, `note` (what
@@ -89,6 +91,7 @@ class SharpnessProbe(UpdateProbe):
         name: str = "sharpness",
         dry_run: bool = True,
         overwrite: bool = False,
+        on_error: str = "raise",
     ):
         super().__init__(
             data,
@@ -99,6 +102,7 @@ class SharpnessProbe(UpdateProbe):
             loss=loss,
             dry_run=dry_run,
             overwrite=overwrite,
+            on_error=on_error,
         )
         self.needs_update = check_update(update)
         if self.needs_update:

@@ -173,10 +173,9 @@ class UpdateProbe(ProbeCallback):
                 row = self.measure_update(
                     step, batch, before.weights, after.weights, before.learning_rate
                 )
+            self.write({"step": step, **row})
         except Exception as error:
-            error.add_note(f"{type(self).__name__} was measuring step {step}.")
-            raise
-        self.write({"step": step, **row})
+            self.fail(error, step)
 
     def _check_updates(self):
         if self.model.steps_per_execution > 1:
