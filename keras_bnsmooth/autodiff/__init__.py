@@ -24,7 +24,7 @@ from keras_bnsmooth.autodiff.objective import (
     has_given_loss,
     objective,
 )
-from keras_bnsmooth.autodiff.training_loss import stateless
+from keras_bnsmooth.autodiff.training_loss import evaluation, stateless
 from keras_bnsmooth.autodiff.untracked_state import (
     preserve_untracked_state,
     preserve_variables,
@@ -45,6 +45,7 @@ __all__ = [
     "check_loss",
     "check_trains_compiled_loss",
     "compiled",
+    "evaluation",
     "has_given_loss",
     "hessian_vector_product",
     "linearize",

@@ -19,8 +19,7 @@ def stateless(model: keras.Model, weights, state) -> Iterator[keras.StatelessSco
 
     Moving statistics, seeds and metrics keep their values: whatever is assigned can be
     read from the scope and is discarded on exit. Seeds are part of `state`, so the same
-    state replays the same noise and dropout at any weights. Global random generators,
-    and what layers keep outside of variables, are as before on exit, too.
+    state replays the same noise and dropout at any weights.
 
     Args:
         model: A built `keras.Model`.
@@ -32,11 +31,24 @@ def stateless(model: keras.Model, weights, state) -> Iterator[keras.StatelessSco
         *zip(model.non_trainable_variables, state, strict=True),
     ]
     with (
-        replay_global_generators(),
-        replay_untracked_state(model),
         keras_model.preserve_added_losses(model),
         keras_model.functional_torch_modules(model),
         _Scope(state_mapping=values, collect_losses=True) as scope,
+    ):
+        yield scope
+
+
+@contextlib.contextmanager
+def evaluation(model: keras.Model, weights, state) -> Iterator[keras.StatelessScope]:
+    """Context of one evaluation of a model, see `stateless`, that can be repeated.
+
+    Global random generators, and what layers keep outside of Keras' variables, are as
+    before on exit.
+    """
+    with (
+        replay_global_generators(),
+        replay_untracked_state(model),
+        stateless(model, weights, state) as scope,
     ):
         yield scope
 
@@ -80,7 +92,7 @@ def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
         A scalar tensor.
     """
     loss = loss_of(model)
-    with stateless(model, weights, state) as scope:
+    with evaluation(model, weights, state) as scope:
         # All of it inside the scope, since regularizers read the weights too.
         value = loss(model, x, y, sample_weight)
     if loss is compiled_loss:

@@ -65,12 +65,17 @@ def replay_untracked_state(model: keras.Model) -> Iterator[None]:
     """Context of one evaluation of a model, the next of which finds the same state.
 
     May be entered while a graph is traced; the graph then restores TensorFlow's
-    variables whenever it runs.
+    variables whenever it runs. The state of Python is not replayed there: a training
+    step that is traced holds whatever it was at that moment, which nobody can know
+    later, so evaluations must differ to be refused.
 
     Args:
         model: The model.
     """
-    with preserve_untracked_state(model), _rewound_tensorflow_variables():
+    with contextlib.ExitStack() as stack:
+        if not keras_model.traces_training_step(model):
+            stack.enter_context(preserve_untracked_state(model))
+        stack.enter_context(_rewound_tensorflow_variables())
         yield
 
 

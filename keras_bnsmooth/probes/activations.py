@@ -229,7 +229,7 @@ def _values(model, weights, state, x, names, units, seed):
     chosen = []
 
     def values(x):
-        with autodiff.stateless(model, weights, state):
+        with autodiff.evaluation(model, weights, state):
             recorded.outputs = {}
             recorded.trace = autodiff.trace()
             keras_model.call_in_training_mode(model, x)

@@ -12,13 +12,10 @@ def compile_function(function):
 def test_the_first_part_is_evaluated_once():
     from keras_bnsmooth.autodiff.partial_evaluation import split
 
-    counter = tf.Variable(0)
-
     def function(first, last):
         a, b = first
         (c,) = last
         exponential = tf.exp(a)
-        counter.assign_add(1)
         return {"a": exponential, "b": b + 1}, [exponential * c + b, c]
 
     first = [tf.constant([0.0, 1.0]), tf.constant(5.0)]
@@ -33,7 +30,19 @@ def test_the_first_part_is_evaluated_once():
             product, same = finish([tf.constant(c)], intermediate)
             np.testing.assert_allclose(product, np.exp(a) * c + 5, rtol=1e-6)
             np.testing.assert_allclose(same, c)
-    # What has an effect but no result belongs to neither part.
+
+
+def test_a_function_that_changes_a_variable_is_not_split():
+    from keras_bnsmooth.autodiff.partial_evaluation import split
+
+    counter = tf.Variable(0)
+
+    def function(first, last):
+        counter.assign_add(1)
+        return first[0], [first[0] * last[0]]
+
+    one = [tf.constant(1.0)]
+    assert split(function, one, one, compile_function) is None
     assert counter.numpy() == 0
 
 

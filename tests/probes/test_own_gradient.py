@@ -116,8 +116,10 @@ REFUSED = {
     "recompute_grad": pytest.param(lambda: compiled(Recomputed), marks=on_tensorflow),
     "spectral normalization": pytest.param(lambda: compiled(spectral), marks=off_jax),
     "assigned weights": pytest.param(lambda: compiled(AssignsWeights), marks=off_jax),
-    "state in Python": lambda: compiled(PythonState),
-    "state of the backend": pytest.param(lambda: compiled(BackendState), marks=off_jax),
+    "state in Python": pytest.param(
+        lambda: compiled(PythonState),
+        marks=pytest.mark.skipif(BACKEND == "torch", reason="measured there"),
+    ),
 }
 
 
@@ -143,6 +145,11 @@ def rematerialized():
 MEASURED = {
     "stateful": stateful,
     "counter": pytest.param(lambda: compiled(Counter), marks=off_jax),
+    "state in Python": pytest.param(
+        lambda: compiled(PythonState),
+        marks=pytest.mark.skipif(BACKEND != "torch", reason="traced there"),
+    ),
+    "state of the backend": pytest.param(lambda: compiled(BackendState), marks=off_jax),
     "rematerialized": pytest.param(
         rematerialized,
         marks=pytest.mark.skipif(BACKEND == "tensorflow", reason="fit crashes there"),
