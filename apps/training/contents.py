@@ -34,7 +34,7 @@ _FLAGS = {
     "norm": lambda value: value in NORMS,
     "seed": lambda value: type(value) is int,
     "steps": lambda value: _is_count(value) and value > 0,
-    "learning_rate": lambda value: _is_number(value) and value > 0,
+    "learning_rate": _is_number,
 }
 _CONFIG = {
     "flags": _is_dict,
