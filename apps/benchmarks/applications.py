@@ -2,8 +2,8 @@
 
     python -m apps.benchmarks.applications [MODEL...]
 
-Networks of `keras.applications` with random weights, on random images of 32 x 32
-pixels (64 x 64 for those that need them), a small vision transformer and a small BERT.
+Networks of `keras.applications` with random weights on random images of 32 x 32 pixels,
+a small vision transformer and a small BERT.
 Times of each probe: the start, which is compilation and the trial measurement, in
 seconds, and one measurement in compiled evaluations of loss and gradient.
 """
@@ -31,13 +31,14 @@ flags.DEFINE_integer(
 
 _CLASSES = 10
 _STEP_SIZES = 0.01 * np.geomspace(0.5, 4.0, 8)
-_IMAGES = {
-    "ResNet50V2": 32,
-    "MobileNetV2": 32,
-    "EfficientNetB0": 32,
-    "DenseNet121": 32,
-    "ConvNeXtTiny": 32,
-}
+_IMAGE_SHAPE = (32, 32, 3)
+_APPLICATIONS = (
+    "ResNet50V2",
+    "MobileNetV2",
+    "EfficientNetB0",
+    "DenseNet121",
+    "ConvNeXtTiny",
+)
 
 
 def transformer_block(x, heads, width):
@@ -60,9 +61,9 @@ class Positions(layers.Layer):
         return x + self.vectors
 
 
-def vision_transformer(size=32, patch=4, width=96, depth=6):
+def vision_transformer(patch=4, width=96, depth=6):
     """Returns a vision transformer."""
-    inputs = keras.Input((size, size, 3))
+    inputs = keras.Input(_IMAGE_SHAPE)
     x = layers.Conv2D(width, patch, patch)(inputs)
     x = Positions()(layers.Reshape((-1, width))(x))
     for _ in range(depth):
@@ -86,16 +87,15 @@ def build(name):
     rng = np.random.default_rng(0)
     keras.utils.set_random_seed(0)
     count = FLAGS.batch_size
+    x = rng.random((count, *_IMAGE_SHAPE), "float32")
     if name == "BERT":
         model, x = bert(), rng.integers(0, 1000, (count, 64))
     elif name == "ViT":
-        model, x = vision_transformer(), rng.random((count, 32, 32, 3), "float32")
+        model = vision_transformer()
     else:
-        size = _IMAGES[name]
-        x = rng.random((count, size, size, 3), "float32")
         model = getattr(keras.applications, name)(
             weights=None,
-            input_shape=x.shape[1:],
+            input_shape=_IMAGE_SHAPE,
             classes=_CLASSES,
             classifier_activation=None,
         )
@@ -157,7 +157,7 @@ def measure(name):
 
 def main(names):
     """Prints a table."""
-    known = [*_IMAGES, "ViT", "BERT"]
+    known = [*_APPLICATIONS, "ViT", "BERT"]
     if unknown := set(names) - set(known):
         raise UserError(f"no model {', '.join(unknown)}; there are {', '.join(known)}.")
     for name in names or known:

@@ -1,9 +1,9 @@
 """State that a model has outside of its variables, left as it was by an evaluation.
 
-A layer may count in a Python attribute or in a variable of the backend, draw from a
-generator of its own, or wrap a PyTorch module with buffers; stateful RNNs keep their
-states in variables that Keras does not list. No stateless scope discards what a call
-assigns to these.
+A layer may count its calls in a Python attribute or a backend variable, draw from its
+own random generator, or wrap a PyTorch module that has buffers. Stateful RNNs keep
+their states in variables that Keras does not list. Stateless scopes do not discard what
+a call assigns to any of these.
 """
 
 import collections
