@@ -68,12 +68,24 @@ def mean_per_channel(x, axis, mask=None, synchronized=False):
 
     if mask is None:
         shape = ops.shape(x)
-        count = ops.cast(math.prod(shape) // shape[axis], x.dtype)
-        return total(_reduce(ops.sum, x, axis)) / total(count)
+        count = total(ops.cast(math.prod(shape) // shape[axis], x.dtype))
+        return total(_sum_of_ratios(x, axis, count))
     mask = ops.broadcast_to(mask, ops.shape(x))
+    count = ops.maximum(total(_reduce(ops.sum, mask, axis)), 1)
     # `where` instead of a product, because masked elements may be NaN.
-    selected = total(_reduce(ops.sum, ops.where(mask > 0, x, 0), axis))
-    return selected / ops.maximum(total(_reduce(ops.sum, mask, axis)), 1)
+    return total(_sum_of_ratios(ops.where(mask > 0, x, 0), axis, count))
+
+
+def _sum_of_ratios(x, axis, count):
+    """Sum of `x / count` per channel; `count` is one number or one per channel.
+
+    Dividing each element would take another pass over `x`; dividing the sum over all,
+    it would overflow too soon. So divides the sums over the batch.
+    """
+    if axis == 0 or len(x.shape) == 2:
+        return _reduce(ops.sum, x, axis) / count
+    sums = ops.moveaxis(ops.sum(x, axis=0), axis - 1, -1)
+    return ops.sum(sums / count, axis=list(range(len(sums.shape) - 1)))
 
 
 def max_abs_per_channel(x, axis, mask=None, synchronized=False):

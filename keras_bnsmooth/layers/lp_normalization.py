@@ -37,6 +37,8 @@ class LpNormalization(keras.layers.Layer):
       inference.
     - `epsilon` is added to the squared norm, as batch normalization adds it to the
       variance, so that it has the same meaning for every p.
+    - Inputs may be as large as 1e36 in float32, except for `p=2`: where their squares
+      overflow, from about 1e19 on, outputs are NaN.
 
     **During inference**, moving averages replace the statistics of the batch. They are
     updated at each call in training mode:
@@ -177,14 +179,14 @@ class LpNormalization(keras.layers.Layer):
         if training and self.trainable:
             if mask is not None:
                 mask = ops.expand_dims(ops.cast(mask, x.dtype), -1)
-            mean, norm_squared = self._statistics(x, mask)
-            self._update_moving_statistics(mean, norm_squared)
+            mean, norm = self._statistics(x, mask)
+            self._update_moving_statistics(mean, norm)
         else:
             mean = ops.cast(self.moving_mean, x.dtype)
-            norm_squared = ops.square(ops.cast(self.moving_norm, x.dtype))
+            norm = ops.cast(self.moving_norm, x.dtype)
 
         # One scale and one shift per channel need only two passes over `x`.
-        scale = ops.rsqrt(norm_squared + self.epsilon)
+        scale = 1 / _root_of_squares(norm, math.sqrt(self.epsilon))
         if self.scale:
             scale = scale * ops.cast(self.gamma, x.dtype)
         shift = -mean * scale
@@ -196,32 +198,37 @@ class LpNormalization(keras.layers.Layer):
         return ops.cast(outputs, self.compute_dtype)
 
     def _statistics(self, x, mask):
-        """Mean and squared norm of each channel."""
+        """Mean and norm of each channel."""
         mean = mean_per_channel(x, self._channel_axis, mask, self.synchronized)
         if self.norm_after_centering:
             x = x - broadcast_channels(mean, x, self._channel_axis)
-        return mean, self._norm_squared(x, mask)
+        return mean, self._norm(x, mask)
 
-    def _norm_squared(self, x, mask):
-        """Square of the average p-norm; its value and gradient are finite at 0."""
+    def _norm(self, x, mask):
+        """Average p-norm; its value and gradient are finite at 0."""
         over = (self._channel_axis, mask, self.synchronized)
-        if self.p == 2:
-            return mean_per_channel(ops.square(x), *over)
         if self.p == 1:
-            return ops.square(mean_per_channel(ops.abs(x), *over))
+            return mean_per_channel(ops.abs(x), *over)
         if math.isinf(self.p):
-            return ops.square(max_abs_per_channel(x, *over))
+            return max_abs_per_channel(x, *over)
+        # A root has no finite slope at 0: there the norm is 0 without a gradient.
+        if self.p == 2:
+            squared = mean_per_channel(ops.square(x), *over)
+            # A square that overflows must not pass for a norm that divides all to 0.
+            squared = ops.where(squared < math.inf, squared, math.nan)
+            zero = squared == 0
+            return ops.where(zero, 0, ops.sqrt(ops.where(zero, 1, squared)))
         # Powers of |x| / max|x| neither overflow nor all underflow. The norm does not
         # depend on the divisor, so no gradient needs to flow through it.
         largest = max_abs_per_channel(ops.stop_gradient(x), *over)
-        divisor = ops.where(largest > 0, largest, 1)
+        positive = largest > 0
+        divisor = ops.where(positive, largest, 1)
         magnitude = ops.abs(x) / broadcast_channels(divisor, x, self._channel_axis)
         power_mean = mean_per_channel(ops.power(magnitude, self.p), *over)
-        # The root has no finite slope at 0; there `largest` alone makes the norm 0.
-        power_mean = ops.where(largest > 0, power_mean, 1)
-        return ops.square(largest * ops.power(power_mean, 1 / self.p))
+        power_mean = ops.where(positive, power_mean, 1)
+        return largest * ops.power(power_mean, 1 / self.p)
 
-    def _update_moving_statistics(self, mean, norm_squared):
+    def _update_moving_statistics(self, mean, norm):
         def moved(moving, batch):
             return moving * self.momentum + batch * (1.0 - self.momentum)
 
@@ -229,9 +236,10 @@ class LpNormalization(keras.layers.Layer):
         moving_norm = ops.cast(self.moving_norm, mean.dtype)
         self.moving_mean.assign(moved(moving_mean, mean))
         if self.p == 2 and self.norm_after_centering:
-            moving_norm = ops.sqrt(moved(ops.square(moving_norm), norm_squared))
+            weights = math.sqrt(self.momentum), math.sqrt(1.0 - self.momentum)
+            moving_norm = _root_of_squares(moving_norm * weights[0], norm * weights[1])
         else:
-            moving_norm = moved(moving_norm, ops.sqrt(norm_squared))
+            moving_norm = moved(moving_norm, norm)
         self.moving_norm.assign(moving_norm)
 
     def compute_output_shape(self, input_shape):
@@ -255,3 +263,10 @@ class LpNormalization(keras.layers.Layer):
             **{name: getattr(self, name) for name in values.split()},
             **{name: serialize(getattr(self, name)) for name in objects.split()},
         }
+
+
+def _root_of_squares(a, b):
+    """Returns sqrt(a**2 + b**2) of tensors >= 0; no square overflows."""
+    # The result does not depend on the divisor, so no gradient flows through it.
+    divisor = ops.stop_gradient(ops.maximum(ops.maximum(a, b), 1e-30))
+    return divisor * ops.sqrt(ops.square(a / divisor) + ops.square(b / divisor))

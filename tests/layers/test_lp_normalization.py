@@ -390,3 +390,31 @@ def test_an_empty_batch_is_returned_as_batch_normalization_returns_it(p, shape):
         assert tuple(layer(empty, training=True).shape) == shape
         # As the mean of nothing.
         assert np.isnan(keras.ops.convert_to_numpy(layer.moving_mean)).all()
+
+
+@pytest.mark.parametrize("mask", [None, np.ones((16, 3, 3), bool)])
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("size", [1e10, 1e19, 1e28, 1e36])
+@pytest.mark.parametrize("p", [1, 1.5, 3, np.inf])
+def test_huge_inputs_are_normalized_as_in_float64(p, size, centered, mask, rng):
+    x = (rng.normal(1, 2, (16, 3, 3, 2)) * size).astype("float32")
+    layer = LpNormalization(p, norm_after_centering=centered, momentum=0)
+    mean, norm = reference.statistics(x.astype("float64"), p, centered)
+    expected = reference.normalize(x.astype("float64"), mean, norm, layer.epsilon, 1, 0)
+    for training in (True, False):
+        outputs = layer(x, training=training, mask=mask)
+        np.testing.assert_allclose(to_numpy(outputs), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(to_numpy(layer.moving_norm), norm, rtol=1e-5)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_squares_that_overflow_give_nan(centered, rng):
+    """Not the offset alone, as a norm of infinity would."""
+    x = (rng.normal(size=(16, 2)) * 1e18).astype("float32")
+    x[:, 1] *= 100
+    layer = LpNormalization(2, norm_after_centering=centered)
+    outputs = to_numpy(layer(x, training=True))
+    np.testing.assert_array_equal(np.isnan(outputs).all(axis=0), [False, True])
+    mean, norm = reference.statistics(x[:, :1].astype("float64"), 2, centered)
+    expected = reference.normalize(x[:, :1], mean, norm, layer.epsilon, 1, 0)
+    np.testing.assert_allclose(outputs[:, :1], expected, rtol=1e-4, atol=1e-5)
