@@ -46,6 +46,8 @@ class ActivationProbe(ProbeCallback):
         overwrite: Whether to replace the record of another run in `log_dir`.
         on_error: `"raise"`, or `"warn"` and train on without the probe, see
             `kb.ProbeCallback`.
+        budget: Share of the training time that measurements may take, see
+            `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `batch_step` [T] (the
@@ -85,6 +87,7 @@ class ActivationProbe(ProbeCallback):
         dry_run: bool = True,
         overwrite: bool = False,
         on_error: str = "raise",
+        budget: float | None = None,
     ):
         super().__init__(
             data,
@@ -94,6 +97,7 @@ class ActivationProbe(ProbeCallback):
             dry_run=dry_run,
             overwrite=overwrite,
             on_error=on_error,
+            budget=budget,
         )
         if bins < 1 or bins != int(bins):
             raise ValueError(f"bins must be a positive integer; received {bins}.")

@@ -57,6 +57,8 @@ class LandscapeProbe(ProbeCallback):
         overwrite: Whether to replace the record of another run in `log_dir`.
         on_error: `"raise"`, or `"warn"` and train on without the probe, see
             `kb.ProbeCallback`.
+        budget: Share of the training time that measurements may take, see
+            `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -97,6 +99,7 @@ class LandscapeProbe(ProbeCallback):
         dry_run: bool = True,
         overwrite: bool = False,
         on_error: str = "raise",
+        budget: float | None = None,
     ):
         super().__init__(
             data,
@@ -108,6 +111,7 @@ class LandscapeProbe(ProbeCallback):
             dry_run=dry_run,
             overwrite=overwrite,
             on_error=on_error,
+            budget=budget,
         )
         if step_sizes is not None and multiples is not None:
             raise ValueError(

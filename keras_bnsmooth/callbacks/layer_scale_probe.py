@@ -53,6 +53,8 @@ class LayerScaleProbe(UpdateProbe):
         overwrite: Whether to replace the record of another run in `log_dir`.
         on_error: `"raise"`, or `"warn"` and train on without the probe, see
             `kb.ProbeCallback`.
+        budget: Share of the training time that measurements may take, see
+            `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -88,6 +90,7 @@ class LayerScaleProbe(UpdateProbe):
         dry_run: bool = True,
         overwrite: bool = False,
         on_error: str = "raise",
+        budget: float | None = None,
     ):
         super().__init__(
             data,
@@ -99,6 +102,7 @@ class LayerScaleProbe(UpdateProbe):
             dry_run=dry_run,
             overwrite=overwrite,
             on_error=on_error,
+            budget=budget,
         )
         self.needs_loss = data is not None
 

@@ -15,6 +15,7 @@ import numpy as np
 from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.callbacks.batch_source import batch_source
 from keras_bnsmooth.callbacks.schedules import schedule
+from keras_bnsmooth.callbacks.stopwatch import Stopwatch
 from keras_bnsmooth.callbacks.traced_step import check_traced_step
 from keras_bnsmooth.probes.arguments import check_built, prepare
 from keras_bnsmooth.probes.own_gradient import check_own_gradient
@@ -77,8 +78,16 @@ class ProbeCallback(keras.callbacks.Callback):
             notebook cell runs again.
         on_error: What to do when a measurement fails in the middle of training, as for
             lack of memory: `"raise"`, or `"warn"` and go on training without the probe.
+        budget: Share of the training time that measurements may take, for instance
+            0.02, or None. Steps that `every` makes due then wait until time for them
+            has accrued, so that `overhead` stays close to the budget, whatever the
+            model; the first is never delayed. The record holds the steps at which the
+            probe ran. They depend on the speed of the machine, so they differ between
+            runs.
 
     Attributes:
+        overhead: Seconds spent on measurements over those of training without them,
+            from the first batch of `fit` on, so without the start; NaN before that.
         needs_data: Whether the subclass measures on data; True unless it says
             otherwise.
         needs_loss: Whether the subclass measures the training loss; False unless it
@@ -130,6 +139,7 @@ class ProbeCallback(keras.callbacks.Callback):
         dry_run: bool = True,
         overwrite: bool = False,
         on_error: str = "raise",
+        budget: float | None = None,
     ):
         super().__init__()
         self._source = batch_source(data, class_weight, optional=not self.needs_data)
@@ -144,6 +154,13 @@ class ProbeCallback(keras.callbacks.Callback):
                 f"on_error must be 'raise' or 'warn'; received {on_error!r}."
             )
         self._on_error = on_error
+        if budget is not None and not (_is_real(budget) and 0 < budget < math.inf):
+            raise ValueError(
+                "budget must be a positive share of the training time, such as 0.02, "
+                f"or None; received {budget!r}."
+            )
+        self._budget = budget
+        self._stopwatch = Stopwatch()
         self._failed = False
         self._record: ProbeRecord | None = None
         self._rows: list[dict[str, Any]] = []
@@ -164,6 +181,11 @@ class ProbeCallback(keras.callbacks.Callback):
         training starts over at step 0, as after `compile`, it starts over too.
         """
         return to_columns(self._rows)
+
+    @property
+    def overhead(self) -> float:
+        """Share of the training time that measurements took so far."""
+        return self._stopwatch.overhead()
 
     def measure(self, step: int, batch: tuple) -> dict[str, Any]:
         """Returns the row of the record for this step, without the step itself.
@@ -214,6 +236,7 @@ class ProbeCallback(keras.callbacks.Callback):
             )
         self._probed_model = self.model
         self._failed = False
+        self._stopwatch.pause()  # an earlier training may have been interrupted
         if not keras_model.optimizers(self.model):
             raise ValueError(
                 f"{self.model.name} has no optimizer; {type(self).__name__} counts "
@@ -251,7 +274,10 @@ class ProbeCallback(keras.callbacks.Callback):
         """Measures if a scheduled step is due."""
         # Counts batches between measurements, because reading the step waits for the
         # last update on a GPU, and on JAX copies all weights back to the model.
+        self._stopwatch.tick()
         if batch < self._next_batch or self._failed:
+            return
+        if self._budget is not None and not self._stopwatch.affords(self._budget):
             return
         step = self.step()
         if self._training_starts:
@@ -261,7 +287,7 @@ class ProbeCallback(keras.callbacks.Callback):
         due = self.next_due(self._last_step + 1)
         if due is not None and due <= step and step != self._last_step:
             try:
-                with self.objective():
+                with self._stopwatch.measurement(), self.objective():
                     self.probe(step)
             except Exception as error:
                 self.fail(error, step)
@@ -278,6 +304,8 @@ class ProbeCallback(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Closes the record."""
         self._warn_of_uncounted_updates()
+        self._stopwatch.tick()
+        self._stopwatch.pause()
         for path in [path for path, probe in _writers.items() if probe is self]:
             del _writers[path]
         if self._record is not None:
@@ -396,6 +424,10 @@ class ProbeCallback(keras.callbacks.Callback):
         if batch is None:
             return check_built(self.model)
         return prepare(self.model, batch)
+
+
+def _is_real(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _one_line(error):

@@ -53,6 +53,8 @@ class SharpnessProbe(UpdateProbe):
         overwrite: Whether to replace the record of another run in `log_dir`.
         on_error: `"raise"`, or `"warn"` and train on without the probe, see
             `kb.ProbeCallback`.
+        budget: Share of the training time that measurements may take, see
+            `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays [T] over T measurements: `step`, `note` (what
@@ -92,6 +94,7 @@ class SharpnessProbe(UpdateProbe):
         dry_run: bool = True,
         overwrite: bool = False,
         on_error: str = "raise",
+        budget: float | None = None,
     ):
         super().__init__(
             data,
@@ -103,6 +106,7 @@ class SharpnessProbe(UpdateProbe):
             dry_run=dry_run,
             overwrite=overwrite,
             on_error=on_error,
+            budget=budget,
         )
         self.needs_update = check_update(update)
         if self.needs_update:

@@ -135,12 +135,15 @@ class UpdateProbe(ProbeCallback):
         else:
             super().probe(step)
 
-    def _before_step(self, snapshot):
-        self._before = snapshot
-        # On JAX, `self.model` would sync variables, in the middle of the step.
-        self._restore_untracked = autodiff.save_untracked_state(self._probed_model)
+    def _before_step(self, take_snapshot):
+        with self._stopwatch.measurement(continued=True):
+            self._before = take_snapshot()
+            # On JAX, `self.model` would sync variables, in the middle of the step.
+            self._restore_untracked = autodiff.save_untracked_state(self._probed_model)
 
-    def _after_step(self, snapshot):
+    def _after_step(self, take_snapshot):
+        with self._stopwatch.measurement(continued=True):
+            snapshot = take_snapshot()
         # A batch that only accumulates gradients makes no update.
         if self._before is not None and snapshot.step > self._before.step:
             self._after = snapshot
@@ -167,13 +170,17 @@ class UpdateProbe(ProbeCallback):
                 f"each; {self.model.name} made {after.step - before.step} in one."
             )
         try:
-            with self.objective(), keras_model.with_state(self.model, before.state):
+            with (
+                self._stopwatch.measurement(continued=True),
+                self.objective(),
+                keras_model.with_state(self.model, before.state),
+            ):
                 # `objective` puts back what this changes.
                 self._restore_untracked()
                 row = self.measure_update(
                     step, batch, before.weights, after.weights, before.learning_rate
                 )
-            self.write({"step": step, **row})
+                self.write({"step": step, **row})
         except Exception as error:
             self.fail(error, step)
 

@@ -112,15 +112,16 @@ def snapshot(model: keras.Model) -> Snapshot:
 
 def observe_next_step(
     model: keras.Model,
-    before: Callable[[Snapshot], None],
-    after: Callable[[Snapshot], None],
+    before: Callable[[Callable[[], Snapshot]], None],
+    after: Callable[[Callable[[], Snapshot]], None],
 ) -> None:
-    """Calls `before` and `after` with snapshots right around the next training step.
+    """Calls `before` and `after` right around the next training step.
 
-    The snapshots are taken inside the call of the training function, so no callback
-    can change weights between them and the step. Batch hooks cannot give that: those of
-    other callbacks run before and after ours, and overriding `on_train_batch_end`
-    would make Keras wait for every step on JAX and torch.
+    They receive a function that takes a snapshot, and are called inside the call of the
+    training function, so no callback can change weights between them and the step.
+    Batch hooks cannot give that: those of other callbacks run before and after ours,
+    and overriding `on_train_batch_end` would make Keras wait for every step on JAX and
+    torch.
 
     After a step that raises, as at the end of data of unknown size, `after` is not
     called. TensorFlow may have counted that step nevertheless.
@@ -130,11 +131,14 @@ def observe_next_step(
     # There, a step maps a state to the next; the variables are empty meanwhile.
     on_jax = keras.backend.backend() == "jax"
 
+    def take(state):
+        return _snapshot_of(model, state) if on_jax else snapshot(model)
+
     def observed(*arguments):
         model.train_function = function
-        before(_snapshot_of(model, arguments[0]) if on_jax else snapshot(model))
+        before(lambda: take(arguments[0]))
         outputs = function(*arguments)
-        after(_snapshot_of(model, outputs[1]) if on_jax else snapshot(model))
+        after(lambda: take(outputs[1] if on_jax else None))
         return outputs
 
     model.train_function = observed
