@@ -56,12 +56,12 @@ class Metrics(keras.callbacks.Callback):
             file.close()
 
     def _write_events(self, row):
+        # With the same tag, TensorBoard draws both curves in one chart.
+        curves = {"train": {}, "test": {}}
         for name, value in row.items():
-            if name == "step":
-                continue
-            # With the same tag, TensorBoard draws both curves in one chart.
             where = "test" if name.startswith("test_") else "train"
-            tag = name.removeprefix("test_")
-            self._event_files[where].scalar(tag, value, row["step"])
-        for file in self._event_files.values():
-            file.flush()
+            curves[where][name.removeprefix("test_")] = value
+        step = curves["train"].pop("step")
+        for where, scalars in curves.items():
+            if scalars:
+                self._event_files[where].write(step, scalars)

@@ -63,7 +63,6 @@ class ProbeRecord:
         self._events = EventFile(Path(log_dir) / name, first_step=last + 1)
         if dashboard is not None:
             self._events.dashboard(dashboard)
-            self._events.flush()
 
     def append(
         self,
@@ -83,13 +82,7 @@ class ProbeRecord:
         if self._events is None:
             return
         json_lines.append(self._path, row)
-        for tag, value in scalars.items():
-            self._events.scalar(tag, value, row["step"])
-        for tag, (counts, edges) in histograms.items():
-            self._events.histogram(tag, counts, edges, row["step"])
-        for tag, text in texts.items():
-            self._events.text(tag, text, row["step"])
-        self._events.flush()
+        self._events.write(row["step"], scalars, histograms, texts)
 
     def close(self) -> None:
         """Closes the event file."""

@@ -7,7 +7,9 @@ where it happens, since no writer thread could swallow the error.
 import os
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -21,6 +23,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
 from keras_bnsmooth.records.dashboard import BandChart, Dashboard
+
+_NOTHING: Mapping = MappingProxyType({})
 
 
 class EventFile:
@@ -49,41 +53,42 @@ class EventFile:
             f"events.out.tfevents.{now:.6f}.{number:04d}."
             f"{socket.gethostname()}.{os.getpid()}"
         )
+        self._tags: set[str] = set()
         self._writer = RecordWriter(open(directory / name, "xb"))  # noqa: SIM115
         self._write(Event(file_version="brain.Event:2"), step=0)
         self._write(
             Event(session_log=SessionLog(status=SessionLog.START)), step=first_step
         )
-        self.flush()
+        self._writer.flush()
 
-    def scalar(self, tag: str, value: float, step: int) -> None:
-        """Writes one point of the curve `tag`; NaN and infinity are allowed."""
-        self._summary(
-            tag,
-            np.float32(value),
-            scalar_metadata.create_summary_metadata(display_name="", description=""),
-            step,
-        )
+    def write(
+        self,
+        step: int,
+        scalars: Mapping[str, float] = _NOTHING,
+        histograms: Mapping[str, tuple] = _NOTHING,
+        texts: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        """Writes one point of each curve, histogram and text, and flushes it to disk.
 
-    def histogram(self, tag: str, counts, edges, step: int) -> None:
-        """Writes a histogram of `counts` [bins] between `edges` [bins + 1]."""
-        edges = np.asarray(edges, np.float64)
-        buckets = np.stack([edges[:-1], edges[1:], np.asarray(counts)], axis=1)
-        self._summary(
-            tag,
-            buckets,
-            histogram_metadata.create_summary_metadata(display_name="", description=""),
-            step,
-        )
-
-    def text(self, tag: str, text: str, step: int) -> None:
-        """Writes a text, which may be Markdown."""
-        self._summary(
-            tag,
-            np.array(text.encode(), dtype=object),
-            text_metadata.create_summary_metadata(display_name="", description=""),
-            step,
-        )
+        Args:
+            step: The step of all of them.
+            scalars: From tag to value; NaN and infinity are allowed.
+            histograms: From tag to (counts [bins], edges [bins + 1]).
+            texts: From tag to text, which may be Markdown.
+        """
+        summary = Summary()
+        for tag, value in scalars.items():
+            self._add(summary, tag, np.float32(value), scalar_metadata)
+        for tag, (counts, edges) in histograms.items():
+            buckets = np.stack([edges[:-1], edges[1:], counts], axis=1)
+            # Single precision is enough for a picture and takes half the space.
+            buckets = buckets.astype(np.float32)
+            self._add(summary, tag, buckets, histogram_metadata)
+        for tag, text in texts.items():
+            data = np.array(text.encode(), dtype=object)
+            self._add(summary, tag, data, text_metadata)
+        self._write(Event(summary=summary), step)
+        self._writer.flush()
 
     def dashboard(self, dashboard: Dashboard) -> None:
         """Writes the charts of this run for Custom Scalars."""
@@ -94,15 +99,15 @@ class EventFile:
                 )
             ]
         )
-        self._summary(
-            custom_scalar_metadata.CONFIG_SUMMARY_TAG,
-            np.array(layout.SerializeToString(), dtype=object),
-            custom_scalar_metadata.create_summary_metadata(),
-            step=0,
+        summary = Summary()
+        summary.value.add(
+            tag=custom_scalar_metadata.CONFIG_SUMMARY_TAG,
+            metadata=custom_scalar_metadata.create_summary_metadata(),
+            tensor=tensor_util.make_tensor_proto(
+                np.array(layout.SerializeToString(), dtype=object)
+            ),
         )
-
-    def flush(self) -> None:
-        """Flushes everything written so far to disk."""
+        self._write(Event(summary=summary), step=0)
         self._writer.flush()
 
     def close(self) -> None:
@@ -110,12 +115,14 @@ class EventFile:
         if not self._writer.closed:
             self._writer.close()
 
-    def _summary(self, tag, data, metadata, step):
-        summary = Summary()
-        summary.value.add(
-            tag=tag, metadata=metadata, tensor=tensor_util.make_tensor_proto(data)
-        )
-        self._write(Event(summary=summary), step)
+    def _add(self, summary, tag, data, plugin):
+        # TensorBoard reads what kind of data a tag has from its first value.
+        metadata = None
+        if tag not in self._tags:
+            self._tags.add(tag)
+            metadata = plugin.create_summary_metadata(display_name="", description="")
+        tensor = tensor_util.make_tensor_proto(data)
+        summary.value.add(tag=tag, metadata=metadata, tensor=tensor)
 
     def _write(self, event, step):
         event.wall_time = time.time()

@@ -24,19 +24,21 @@ def points(accumulator, tag):
 
 def test_tensorboard_reads_scalars(tmp_path):
     file = EventFile(tmp_path)
-    file.scalar("loss", 0.5, step=10)
-    file.scalar("loss", np.inf, step=20)
+    file.write(10, {"loss": 0.5, "accuracy": 0.25})
+    file.write(20, {"loss": np.inf})
     file.close()
-    assert points(read(tmp_path), "loss") == [(10, 0.5), (20, np.inf)]
+    accumulator = read(tmp_path)
+    assert points(accumulator, "loss") == [(10, 0.5), (20, np.inf)]
+    assert points(accumulator, "accuracy") == [(10, 0.25)]
 
 
 def test_points_that_a_resumed_run_writes_again_replace_the_old(tmp_path):
     first = EventFile(tmp_path)
     for step in (10, 20, 30):
-        first.scalar("loss", 1.0, step)
+        first.write(step, {"loss": 1.0})
     first.close()
     second = EventFile(tmp_path, first_step=11)
-    second.scalar("loss", 2.0, step=20)
+    second.write(20, {"loss": 2.0})
     second.close()
     assert points(read(tmp_path), "loss") == [(10, 1.0), (20, 2.0)]
 
@@ -44,7 +46,7 @@ def test_points_that_a_resumed_run_writes_again_replace_the_old(tmp_path):
 def test_tensorboard_reads_histograms_and_dashboards(tmp_path):
     charts = [BandChart("Loss", "loss_band"), LineChart("Beta", "^beta$")]
     file = EventFile(tmp_path)
-    file.histogram("activation", counts=[1, 3], edges=[0.0, 0.5, 2.0], step=5)
+    file.write(5, histograms={"activation": ([1, 3], [0.0, 0.5, 2.0])})
     file.dashboard(Dashboard("Landscape", charts))
     file.close()
     accumulator = read(tmp_path)
