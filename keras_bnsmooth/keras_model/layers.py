@@ -1,6 +1,8 @@
 """The layers of a model, and the global generator that they may draw from."""
 
 import contextlib
+import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -32,10 +34,32 @@ def options_of_layers(model: keras.Model) -> dict[str, Any]:
     for layer in flat_layers(model):
         own = type(layer).__module__.startswith("keras.")
         own &= not sublayers(layer)  # whose options are looked at one by one
-        # As text, since arrays do not compare.
-        configuration = repr(layer.get_config()) if own else None
-        options[layer.path] = (layer.trainable, configuration)
+        options[layer.path] = (layer.trainable, _configuration(layer) if own else None)
     return options
+
+
+def _configuration(layer):
+    """Returns the configuration of a layer, and its functions, in comparable form."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of lambdas, which are unsafe to save
+            configuration = _without_code(layer.get_config())
+    except Exception:
+        configuration = None  # some layers can be trained but not saved
+    functions = [f for f in vars(layer).values() if isinstance(f, types.FunctionType)]
+    # As text, since arrays do not compare.
+    return repr(configuration), functions
+
+
+def _without_code(configuration):
+    """Removes byte code, in which Python also writes how often constants are used."""
+    if isinstance(configuration, dict):
+        if configuration.get("class_name") == "__lambda__":
+            return "a function"
+        return {key: _without_code(value) for key, value in configuration.items()}
+    if isinstance(configuration, (list, tuple)):
+        return [_without_code(value) for value in configuration]
+    return configuration
 
 
 # Attributes of a model by which `fit` on JAX knows where the values of variables are.

@@ -79,12 +79,11 @@ def prepare(model: keras.Model, batch: tuple) -> tuple:
     if all(tuple(leaf.shape)[:1] == (0,) for leaf in keras.tree.flatten(x)):
         raise ValueError("The batch has no samples.")
     keras_model.build(model, x)
-    keras_model.check_input(model, x)
     _check_precision(model)
-    if keras_model.custom_training(model) is None and not autodiff.has_given_loss(
-        model
-    ):
-        keras_model.build_loss(model, *batch)
+    if not autodiff.has_given_loss(model):  # which need not call the model on x
+        keras_model.check_input(model, x)
+        if keras_model.custom_training(model) is None:
+            keras_model.build_loss(model, *batch)
     return autodiff.shard_batch(model, batch)
 
 

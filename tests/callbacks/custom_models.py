@@ -142,6 +142,30 @@ class Adversarial(OwnStep):
         return 0.5 * (self._crossentropy(x, y) + self._crossentropy(attacked, y))
 
 
+class MetricLearning(OwnStep):
+    """https://keras.io/examples/vision/metric_learning
+
+    A functional model, whose batches hold two samples for each of its inputs.
+    """
+
+    def total_loss(self, x, y):
+        anchors, positives = (self(x[:, i], training=True) for i in range(2))
+        similarities = ops.matmul(anchors, ops.transpose(positives)) / 0.2
+        labels = ops.arange(x.shape[0])
+        return ops.mean(
+            ops.sparse_categorical_crossentropy(labels, similarities, from_logits=True)
+        )
+
+
+def build_metric_learning(learning_rate=0.05):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,))
+    outputs = layers.Dense(4)(layers.Dense(8, "tanh")(inputs))
+    model = MetricLearning(inputs, layers.UnitNormalization()(outputs))
+    model.compile(keras.optimizers.SGD(learning_rate))
+    return model
+
+
 def _input_gradient(function, x):
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf

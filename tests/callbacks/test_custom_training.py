@@ -56,13 +56,13 @@ def variables(model):
     return [np.array(v.numpy()) for v in model.variables]
 
 
-def all_probes(loss, log_dir):
+def all_probes(loss, log_dir, data=BATCH):
     options = {"every": 2, "log_dir": log_dir, "loss": loss}
     return [
-        kb.LandscapeProbe(BATCH, step_sizes=[0.01, 0.1], **options),
-        kb.ICSProbe(BATCH, update="training", **options),
-        kb.SharpnessProbe(BATCH, iterations=3, **options),
-        kb.LayerScaleProbe(BATCH, **options),
+        kb.LandscapeProbe(data, step_sizes=[0.01, 0.1], **options),
+        kb.ICSProbe(data, update="training", **options),
+        kb.SharpnessProbe(data, iterations=3, **options),
+        kb.LayerScaleProbe(data, **options),
     ]
 
 
@@ -72,6 +72,18 @@ def test_loss_and_gradient_are_those_of_training(cls):
     update = UpdateNorm()
     logged = fit(build(cls), [probe, update])["total"]
     np.testing.assert_allclose(probe.history["loss"], logged, rtol=1e-4)
+    moved = update.history["norm"] / RATE
+    np.testing.assert_allclose(probe.history["gradient_norm"], moved, rtol=1e-4)
+
+
+def test_a_batch_need_not_have_the_shape_of_the_inputs():
+    """As long as the loss calls the model on what it takes."""
+    model = custom_models.build_metric_learning(RATE)
+    data = X.reshape(-1, 2, 3), LABELS
+    probe = kb.LandscapeProbe(data, every=1, loss=total_loss)
+    update = UpdateNorm()
+    logged = fit(model, [probe, update, *all_probes(total_loss, None, data)], data)
+    np.testing.assert_allclose(probe.history["loss"], logged["total"], rtol=1e-4)
     moved = update.history["norm"] / RATE
     np.testing.assert_allclose(probe.history["gradient_norm"], moved, rtol=1e-4)
 

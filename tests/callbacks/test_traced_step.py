@@ -25,6 +25,7 @@ def build(**arguments):
             keras.layers.Dense(5, activation="tanh", kernel_regularizer="l2", name="a"),
             keras.layers.BatchNormalization(center=False, scale=False, name="bn"),
             keras.layers.Dropout(0.1, seed=1, name="drop"),
+            keras.layers.Lambda(lambda x: 2.0 * x, name="twice"),
             keras.layers.Dense(2, name="b"),
         ]
     )
@@ -58,12 +59,22 @@ def other_activation(model):
     model.get_layer("a").activation = keras.activations.relu
 
 
+def other_function(model):
+    model.get_layer("twice").function = lambda x: 3.0 * x
+
+
 def other_rate(model):
     model.get_layer("drop").rate = 0.5
 
 
 FROZEN = [freeze("a"), freeze("b"), freeze("bn")]
-CHANGES = [*FROZEN, without_regularizer, other_activation, other_rate]
+CHANGES = [
+    *FROZEN,
+    without_regularizer,
+    other_activation,
+    other_function,
+    other_rate,
+]
 
 
 def check_measures_what_is_trained(model):
@@ -147,6 +158,25 @@ def test_changes_to_a_model_that_runs_eagerly_are_measured(change):
     change(model)
     if change in FROZEN[:2] and keras.backend.backend() == "jax":
         return  # Keras itself stops
+    check_measures_what_is_trained(model)
+
+
+def test_the_byte_code_of_a_function_is_no_option(monkeypatch):
+    """Python writes the same function in different bytes from time to time."""
+    model = build()
+    check_measures_what_is_trained(model)
+    layer = model.get_layer("twice")
+    config = layer.get_config()
+    config["function"]["config"]["code"] = "other bytes"
+    monkeypatch.setattr(type(layer), "get_config", lambda self: config)
+    check_measures_what_is_trained(model)
+
+
+def test_a_layer_that_cannot_be_saved_is_measured():
+    """Keras looks for the source of a lambda, which need not exist."""
+    model = build()
+    model.get_layer("b").activation = eval("lambda x: 2.0 * x")
+    check_measures_what_is_trained(model)
     check_measures_what_is_trained(model)
 
 
