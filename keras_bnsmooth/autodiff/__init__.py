@@ -22,6 +22,7 @@ from keras_bnsmooth.autodiff.objective import (
     check_loss,
     check_trains_compiled_loss,
     has_given_loss,
+    loss_of,
     objective,
 )
 from keras_bnsmooth.autodiff.training_loss import evaluation, stateless
@@ -140,7 +141,7 @@ def own_value_and_grad(
     with (
         replay_global_generators(),
         preserve_variables(model),
-        preserve_untracked_state(model),
+        preserve_untracked_state(model, loss_of(model)),
         keras_model.preserve_added_losses(model),
     ):
         if weights is not None:

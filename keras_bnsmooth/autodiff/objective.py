@@ -22,8 +22,8 @@ _given: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 def objective(model: keras.Model, loss: Loss | None) -> Iterator[None]:
     """Context of measurements of a model, of the given loss.
 
-    What layers keep outside of the model's variables, and all global random generators,
-    are restored on exit.
+    What layers and losses keep outside of the model's variables, and all global random
+    generators, are restored on exit.
 
     Args:
         model: The model.
@@ -39,7 +39,7 @@ def objective(model: keras.Model, loss: Loss | None) -> Iterator[None]:
     if loss is not None:
         _given[model] = loss
     try:
-        with preserve_global_generators(), preserve_untracked_state(model):
+        with preserve_global_generators(), preserve_untracked_state(model, loss):
             yield
     finally:
         if loss is not None:

@@ -24,6 +24,7 @@ from keras_bnsmooth.autodiff.training_loss import (
     second_derivative_errors,
     training_loss,
 )
+from keras_bnsmooth.autodiff.untracked_state import rewound_tensorflow_variables
 from keras_bnsmooth.keras_model import preserve_added_losses
 
 
@@ -51,7 +52,7 @@ def own_value_and_grad(model, x, y, sample_weight):
 
     def differentiate():
         weights = [v.value for v in model.trainable_variables]
-        with tf.GradientTape() as tape:
+        with rewound_tensorflow_variables(), tf.GradientTape() as tape:
             loss = loss_of(model)(model, x, y, sample_weight)
             scale = loss_scale(model)
             scaled = loss if scale is None else loss * tf.cast(scale, loss.dtype)

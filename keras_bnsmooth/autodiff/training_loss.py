@@ -42,12 +42,12 @@ def stateless(model: keras.Model, weights, state) -> Iterator[keras.StatelessSco
 def evaluation(model: keras.Model, weights, state) -> Iterator[keras.StatelessScope]:
     """Context of one evaluation of a model, see `stateless`, that can be repeated.
 
-    Global random generators, and what layers keep outside of Keras' variables, are as
-    before on exit.
+    Global random generators, and what layers and losses keep outside of Keras'
+    variables, are as before on exit.
     """
     with (
         replay_global_generators(),
-        replay_untracked_state(model),
+        replay_untracked_state(model, loss_of(model)),
         stateless(model, weights, state) as scope,
     ):
         yield scope

@@ -1,14 +1,16 @@
 """State that a model has outside of its variables, left as it was by an evaluation.
 
 A layer may count its calls in a Python attribute or a backend variable, draw from its
-own random generator, or wrap a PyTorch module that has buffers. Stateful RNNs keep
-their states in variables that Keras does not list. Stateless scopes do not discard what
-a call assigns to any of these.
+own random generator, or wrap a PyTorch module that has buffers. So may a loss, a
+regularizer or the function of a `Lambda` layer. Stateful RNNs keep their states in
+variables that Keras does not list. Stateless scopes do not discard what a call assigns
+to any of these.
 """
 
 import collections
 import contextlib
 import copy
+import functools
 import random
 import sys
 import types
@@ -22,46 +24,61 @@ from keras_bnsmooth.autodiff.replacement import replaced
 
 
 @contextlib.contextmanager
-def preserve_untracked_state(model: keras.Model) -> Iterator[None]:
-    """Context that restores what layers keep outside of the model's variables, on exit.
+def preserve_untracked_state(
+    model: keras.Model, loss: Callable | None = None
+) -> Iterator[None]:
+    """Context that restores what is kept outside of the model's variables, on exit.
 
-    That is what is in their attributes and those of their classes: numbers, arrays,
-    tensors, variables, random generators and the buffers of PyTorch modules; and the
-    same in lists, dicts, sets and objects there. Attributes that are new on exit are
-    removed. Layers that are not built yet, and set attributes when they are, are left
-    alone, and so are iterators and what is in global variables.
+    That is what is in the attributes of layers and losses, and in those of their
+    classes: numbers, arrays, tensors, variables, random generators and the buffers of
+    PyTorch modules; the same in lists, dicts, sets, objects and closures there; and
+    numbers, variables and random generators in global variables that their functions
+    name. Attributes that are new on exit are removed. Layers that are not built yet,
+    and set attributes when they are, are left alone, and so are iterators.
 
     Args:
         model: The model.
+        loss: A loss other than the compiled one, or None.
     """
-    restore = save_untracked_state(model)
+    restore = save_untracked_state(model, loss)
     try:
         yield
     finally:
         restore()
 
 
-def save_untracked_state(model: keras.Model) -> Callable[[], None]:
+def save_untracked_state(
+    model: keras.Model, loss: Callable | None = None
+) -> Callable[[], None]:
     """Returns a function that restores the state as `preserve_untracked_state` does.
 
     Args:
         model: The model.
+        loss: A loss other than the compiled one, or None.
     """
     tracked = {id(v) for v in model.variables}
     if keras.backend.backend() != "jax":  # where values are immutable
         tracked |= {id(v.value) for v in model.variables}
     saved = _Saved(tracked)
     for layer in keras_model.flat_layers(model):
-        if layer.built and not keras_model.keeps_no_state(layer):
+        if not layer.built:
+            continue
+        if keras_model.keeps_no_state(layer):
+            saved.add_objects(layer)
+        else:
             saved.add_attributes(layer)
             for kind in type(layer).__mro__:
                 if not _is_of_library(kind):
                     saved.add_class(kind)
+    saved.add(getattr(model, "loss", None))
+    saved.add(loss)
     return saved.restore
 
 
 @contextlib.contextmanager
-def replay_untracked_state(model: keras.Model) -> Iterator[None]:
+def replay_untracked_state(
+    model: keras.Model, loss: Callable | None = None
+) -> Iterator[None]:
     """Context of one evaluation of a model, the next of which finds the same state.
 
     May be entered while a graph is traced; the graph then restores TensorFlow's
@@ -71,11 +88,12 @@ def replay_untracked_state(model: keras.Model) -> Iterator[None]:
 
     Args:
         model: The model.
+        loss: A loss other than the compiled one, or None.
     """
     with contextlib.ExitStack() as stack:
         if not keras_model.traces_training_step(model):
-            stack.enter_context(preserve_untracked_state(model))
-        stack.enter_context(_rewound_tensorflow_variables())
+            stack.enter_context(preserve_untracked_state(model, loss))
+        stack.enter_context(rewound_tensorflow_variables())
         yield
 
 
@@ -136,7 +154,13 @@ class _Saved:
 
         self._restorers.append(restore)
         for value in before.values():
-            self._add(value)
+            self.add(value)
+
+    def add_objects(self, owner):
+        """Saves what the functions and objects hold that a Keras object was given."""
+        for value in vars(owner).values():
+            if callable(value) and not isinstance(value, keras.Variable):
+                self.add(value)
 
     def add_class(self, kind):
         """Saves the constants among the attributes of a class."""
@@ -151,8 +175,12 @@ class _Saved:
                     setattr(kind, name, value)
 
         self._restorers.append(restore)
+        for value in vars(kind).values():
+            if isinstance(value, types.FunctionType):
+                self.add(value)
 
-    def _add(self, value):
+    def add(self, value):
+        """Saves what a value holds, if it is of a kind that can change."""
         if id(value) in self._seen or _is_constant(value):
             return
         self._seen.add(id(value))
@@ -161,14 +189,48 @@ class _Saved:
             self._add_collection(value)
         elif isinstance(value, tuple):
             for part in value:
-                self._add(part)
+                self.add(part)
+        elif isinstance(value, types.FunctionType):
+            self._add_function(value)
+        elif isinstance(value, types.MethodType):
+            self.add(value.__self__)
+        elif isinstance(value, functools.partial):
+            self.add((value.func, *value.args, *value.keywords.values()))
+        elif isinstance(value, keras.random.SeedGenerator):
+            self.add(value.state)
+        elif isinstance(value, keras.losses.Loss) and not _is_plain_object(value):
+            self.add_objects(value)
         elif _is_torch_module(value):
             for buffer in value.buffers():
-                self._add(buffer)
+                self.add(buffer)
         elif (restore := _restorer(value)) is not None:
             self._restorers.append(restore)
         elif _is_plain_object(value):
             self.add_attributes(value)
+
+    def _add_function(self, function):
+        if _is_of_library(function):
+            return
+        for cell in function.__closure__ or ():
+            try:
+                value = cell.cell_contents
+            except ValueError:  # empty until the name is assigned
+                continue
+            if _is_constant(value):
+                self._restorers.append(
+                    functools.partial(setattr, cell, "cell_contents", value)
+                )
+            self.add(value)
+        for value in (*(function.__defaults__ or ()), *vars(function).values()):
+            self.add(value)
+        found = function.__globals__
+        for name in _names(function.__code__) & found.keys():
+            if _is_constant(found[name]):
+                self._restorers.append(
+                    functools.partial(found.__setitem__, name, found[name])
+                )
+            elif _is_state(found[name]):
+                self.add(found[name])
 
     def _add_collection(self, value):
         # The methods of the base classes bypass Keras' tracking.
@@ -183,11 +245,30 @@ class _Saved:
 
         self._restorers.append(restore)
         for part in value.values() if kind is dict else before:
-            self._add(part)
+            self.add(part)
 
 
 _COLLECTIONS = (list, set, dict, collections.deque)
 _MISSING = object()
+
+
+def _names(code):
+    """Names that a function reads, or functions inside of it."""
+    inner = (c for c in code.co_consts if isinstance(c, types.CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+
+def _is_state(value):
+    """Whether a global variable holds a function or what may be its state.
+
+    Not objects of any class, which may belong to a library with threads of its own.
+    """
+    torch = sys.modules.get("torch")
+    kinds = (types.FunctionType, keras.Variable, keras.random.SeedGenerator)
+    kinds += (np.random.Generator, np.random.RandomState, random.Random)
+    if torch is not None:
+        kinds += (torch.Generator, torch.Tensor)
+    return isinstance(value, kinds) or _is_tensorflow_variable(value)
 
 
 def _flat(collection):
@@ -224,8 +305,10 @@ def _is_plain_object(value):
 
 
 def _is_of_library(kind):
-    libraries = {"keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "builtins"}
-    return kind.__module__.split(".")[0] in libraries | sys.stdlib_module_names
+    """Whether a class or function is Python's, of a library, or ours."""
+    libraries = {"keras", "keras_bnsmooth", "tensorflow", "jax", "jaxlib", "torch"}
+    libraries |= {"numpy", "builtins"} | sys.stdlib_module_names
+    return kind.__module__.split(".")[0] in libraries
 
 
 def _restorer(value):
@@ -240,7 +323,7 @@ def _restorer(value):
         return _setter(value.setstate, value.getstate())
     if torch is not None and isinstance(value, torch.Generator):
         return _setter(value.set_state, value.get_state())
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.flags.writeable:
         return _setter(lambda content: np.copyto(value, content), value.copy())
     if keras.backend.backend() == "torch" and keras.ops.is_tensor(value):
         data = value.detach()
@@ -277,7 +360,7 @@ def _is_torch_module(value):
 
 
 @contextlib.contextmanager
-def _rewound_tensorflow_variables():
+def rewound_tensorflow_variables() -> Iterator[None]:
     """Rewinds each variable of TensorFlow, wherever it is held, that is assigned."""
     if keras.backend.backend() != "tensorflow":
         yield

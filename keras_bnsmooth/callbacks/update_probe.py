@@ -139,7 +139,9 @@ class UpdateProbe(ProbeCallback):
         with self._stopwatch.measurement(continued=True):
             self._before = take_snapshot()
             # On JAX, `self.model` would sync variables, in the middle of the step.
-            self._restore_untracked = autodiff.save_untracked_state(self._probed_model)
+            self._restore_untracked = autodiff.save_untracked_state(
+                self._probed_model, self._loss
+            )
 
     def _after_step(self, take_snapshot):
         with self._stopwatch.measurement(continued=True):
