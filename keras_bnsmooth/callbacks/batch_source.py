@@ -1,6 +1,7 @@
 """The batch to probe at a step, from any form in which data come."""
 
 import inspect
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,8 +32,9 @@ def batch_source(
         optional: Whether `data` may be None; every batch is None then.
 
     Raises:
-        ValueError: `data` is none of these.
+        ValueError: `data` is none of these, or `class_weight` no such dict.
     """
+    _check_class_weight(class_weight)
     kind: type[_Source]
     if data is None and optional:
         if class_weight is not None:
@@ -58,6 +60,20 @@ def batch_source(
             f"{type(data).__name__}."
         )
     return kind(data, None if class_weight is None else dict(class_weight))
+
+
+def _check_class_weight(class_weight):
+    if class_weight is None:
+        return
+    is_dict = isinstance(class_weight, Mapping)
+    if not is_dict or not all(
+        isinstance(key, numbers.Integral) and isinstance(weight, numbers.Real)
+        for key, weight in class_weight.items()
+    ):
+        raise ValueError(
+            "class_weight must be a dict from class, an integer, to weight, a number, "
+            f"such as {{0: 0.5, 1: 2.0}}; received {class_weight!r:.80}."
+        )
 
 
 class _Source:

@@ -307,3 +307,11 @@ def test_arrays_are_rounded_to_floatx():
     fit = {"x": x, "y": y, "epochs": 0}
     model.fit(**fit, verbose=0)
     assert model.evaluate(x, y, verbose=0) == 0.0
+
+
+@pytest.mark.parametrize(
+    "weights", [[1, 2], "a", 3, {0: "x"}, {0: None}, {"a": 1}, {0.5: 1}, {0: [1, 2]}]
+)
+def test_class_weights_of_a_wrong_type_are_refused(weights):
+    with pytest.raises(ValueError, match="class_weight must be a dict from class"):
+        LandscapeProbe((X, Y), every=1, class_weight=weights)
