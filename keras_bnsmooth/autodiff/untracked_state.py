@@ -67,9 +67,6 @@ def save_untracked_state(
             saved.add_objects(layer)
         else:
             saved.add_attributes(layer)
-            for kind in type(layer).__mro__:
-                if not _is_of_library(kind):
-                    saved.add_class(kind)
     saved.add(getattr(model, "loss", None))
     saved.add(loss)
     return saved.restore
@@ -135,7 +132,10 @@ class _Saved:
             restore()
 
     def add_attributes(self, owner):
-        """Saves the attributes of an object, and what they hold."""
+        """Saves the attributes of an object and its classes, and what they hold."""
+        for kind in type(owner).__mro__:
+            if not _is_of_library(kind):
+                self.add_class(kind)
         attributes = vars(owner)
         before = dict(attributes)
 
@@ -326,14 +326,29 @@ def _restorer(value):
     if isinstance(value, np.ndarray) and value.flags.writeable:
         return _setter(lambda content: np.copyto(value, content), value.copy())
     if keras.backend.backend() == "torch" and keras.ops.is_tensor(value):
-        data = value.detach()
-        return _setter(data.copy_, data.clone())
+        return _tensor_restorer(value.detach())
     if isinstance(value, keras.Variable) or _is_tensorflow_variable(value):
         if not _has_a_number(value):
             return None
-        # On torch and on a CPU, `numpy` shows the variable's own memory.
+        if keras.backend.backend() == "torch" and isinstance(value, keras.Variable):
+            return _tensor_restorer(value.value.detach())
+        # On a CPU, `numpy` may show the variable's own memory.
         return _setter(value.assign, np.array(value.numpy()))
     return None
+
+
+def _tensor_restorer(data):
+    """Returns a function that puts the content of a tensor of PyTorch back.
+
+    Only if it changed: PyTorch refuses to differentiate what has been written since.
+    """
+    content = data.clone()
+
+    def restore():
+        if not sys.modules["torch"].equal(data, content):
+            data.copy_(content)
+
+    return restore
 
 
 def _setter(function, value):

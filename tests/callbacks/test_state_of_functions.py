@@ -66,6 +66,16 @@ class Regularizer(keras.regularizers.Regularizer):
         return 0.1 * ops.sum(ops.square(noise(x, self.seed)))
 
 
+def regularizer_of_a_closure():
+    seed = keras.random.SeedGenerator(1)
+
+    class OfClosure(keras.regularizers.Regularizer):
+        def __call__(self, x):
+            return 0.1 * ops.sum(ops.square(noise(x, seed)))
+
+    return OfClosure()
+
+
 def loss_of_noise():
     seed = keras.random.SeedGenerator(1)
     return lambda y, y_pred: ops.mean(ops.square(y - noise(y_pred, seed)))
@@ -139,6 +149,10 @@ CASES = {
     "Lambda": lambda: ([dense(), noisy_lambda()], "mse"),
     "activation": lambda: ([dense(activation=Activation())], "mse"),
     "regularizer": lambda: ([dense(kernel_regularizer=Regularizer())], "mse"),
+    "regularizer of a closure": lambda: (
+        [dense(kernel_regularizer=regularizer_of_a_closure())],
+        "mse",
+    ),
 }
 EAGER = {
     "counting loss": lambda: ([dense()], CountingLoss()),

@@ -278,3 +278,24 @@ def test_a_torch_module_with_buffers(name):
         norm = np.sqrt(sum(float((p.grad**2).sum()) for p in model.parameters()))
         assert probe.history["loss"][0] == pytest.approx(expected.item(), rel=1e-6)
         assert probe.history["gradient_norm"][0] == pytest.approx(norm, rel=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="a parameter of torch")
+@pytest.mark.parametrize("name", PROBES)
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_layer_that_multiplies_by_a_tensor_of_its_own(name, trained):
+    import torch
+
+    class Scale(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            scale = torch.linspace(0.5, 1.5, 5)
+            self.scale = torch.nn.Parameter(scale) if trained else scale
+
+        def call(self, x):
+            return x * self.scale.to(x.device)
+
+    plain = train(Scale(), eagerly=False)
+    probe = PROBES[name]((X[:8], Y[:8]))
+    assert train(Scale(), probe, eagerly=False) == plain
+    assert len(probe.history["step"]) == 20
