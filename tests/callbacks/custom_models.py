@@ -142,11 +142,17 @@ class Adversarial(OwnStep):
         return 0.5 * (self._crossentropy(x, y) + self._crossentropy(attacked, y))
 
 
-class MetricLearning(OwnStep):
+class MetricLearning(keras.Model):
     """https://keras.io/examples/vision/metric_learning
 
     A functional model, whose batches hold two samples for each of its inputs.
     """
+
+    # Keras replaces the base class of functional models, for all that share it.
+    train_step = OwnStep.train_step
+    _tensorflow_step = OwnStep._tensorflow_step
+    _jax_step = OwnStep._jax_step
+    _torch_step = OwnStep._torch_step
 
     def total_loss(self, x, y):
         anchors, positives = (self(x[:, i], training=True) for i in range(2))
