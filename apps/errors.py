@@ -4,7 +4,10 @@ import contextlib
 
 
 class UserError(ValueError):
-    """Input that a program cannot use; the message says what to do."""
+    """Input that a program cannot use; the message says what to do, in one line."""
+
+    def __init__(self, message):
+        super().__init__(one_line(message))
 
 
 class DivergedError(RuntimeError):
@@ -39,3 +42,31 @@ def user_errors():
         yield
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def one_line(text):
+    """Returns text for a terminal: in one line, with control characters as escapes."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1]
+        for character in " ".join(str(text).split())
+    )
+
+
+def limit_of_machine(error):
+    """Returns the `UserError` for an error that larger machines do not raise, or None.
+
+    Args:
+        error: Any exception.
+    """
+    if isinstance(error, RecursionError):
+        return UserError("the network has too many layers for Python; lower --depth.")
+    # TensorFlow, JAX and PyTorch have classes of their own for this, on which nothing
+    # else here depends.
+    text = f"{type(error).__name__}: {error}"
+    exhausted = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory", "t allocate")
+    if isinstance(error, MemoryError) or any(word in text for word in exhausted):
+        return UserError(
+            "the memory of this machine is not enough; make the network, the batch or "
+            f"the data smaller ({text[:200]})."
+        )
+    return None

@@ -2,12 +2,19 @@
 
 import os
 import shlex
+import signal
 import sys
 import traceback
 
 from absl import app, flags, logging
 
-from apps.errors import DivergedError, ProcessLostError, UserError
+from apps.errors import (
+    DivergedError,
+    ProcessLostError,
+    UserError,
+    limit_of_machine,
+    one_line,
+)
 from apps.training import processes
 
 
@@ -23,8 +30,15 @@ def run(main, accepts_paths=False, resumable=False):
         accepts_paths: Whether the program accepts positional arguments.
         resumable: Whether rerunning the same command resumes an interrupted run.
     """
+    interrupted = False
+
+    def interrupt(number, frame):
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
 
     def guarded_main(arguments):
+        signal.signal(signal.SIGINT, interrupt)
         if not flags.FLAGS["verbosity"].present:
             # Libraries log their own progress, which would bury that of a run.
             logging.set_verbosity(logging.WARNING)
@@ -38,21 +52,20 @@ def run(main, accepts_paths=False, resumable=False):
             else:
                 main()
             processes.leave()
-        except KeyboardInterrupt:
-            hint = "; rerun the same command to resume" if resumable else ""
-            print(f"\nInterrupted{hint}.", file=sys.stderr)
-            sys.exit(130)
-        except (UserError, OSError, DivergedError, ProcessLostError) as error:
-            if logging.get_verbosity() >= logging.DEBUG:
-                traceback.print_exc()
-            else:
-                print(_one_line(error), file=sys.stderr)
-            _exit_with_failure()
-        except Exception:
-            traceback.print_exc()
+        except (KeyboardInterrupt, Exception) as error:
+            # In compiled code, an interruption can come out as any other error.
+            if interrupted or isinstance(error, KeyboardInterrupt):
+                hint = "; rerun the same command to resume" if resumable else ""
+                print(f"\nInterrupted{hint}.", file=sys.stderr)
+                sys.exit(130)
+            _print_error(error)
             _exit_with_failure()
 
-    app.run(guarded_main)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A console may lack characters of our tables and of the user's paths.
+            stream.reconfigure(errors="backslashreplace")
+    app.run(guarded_main, flags_parser=_parse_flags)
 
 
 def command_line():
@@ -62,6 +75,29 @@ def command_line():
     return " ".join([program, *map(shlex.quote, sys.argv[1:])])
 
 
+def _parse_flags(arguments):
+    """Parses flags as absl does; mistakes in a --flagfile are the user's, too."""
+    try:
+        return app.parse_flags_with_usage(arguments)
+    except (ValueError, OSError, RecursionError) as error:
+        print(f"Error: the flags cannot be read ({one_line(error)}).", file=sys.stderr)
+        sys.exit(1)
+
+
+def _print_error(error):
+    known = (UserError, OSError, DivergedError, ProcessLostError)
+    if not isinstance(error, known):
+        error = limit_of_machine(error)
+    if error is None or logging.get_verbosity() >= logging.DEBUG:
+        traceback.print_exc()
+        return
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = error.filename or "reading or writing a file"
+        message = f"{where}: {error.strerror}."
+    print(f"Error: {one_line(message)}", file=sys.stderr)
+
+
 def _exit_with_failure():
     if processes.count() > 1:
         # A normal exit would make JAX wait minutes for the other processes and abort.
@@ -69,11 +105,3 @@ def _exit_with_failure():
         sys.stderr.flush()
         os._exit(1)
     sys.exit(1)
-
-
-def _one_line(error):
-    message = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        where = error.filename or "reading or writing a file"
-        message = f"{where}: {error.strerror}."
-    return "Error: " + " ".join(message.split())

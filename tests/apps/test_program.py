@@ -1,5 +1,6 @@
 """How programs end, with a program for each way."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,7 +10,7 @@ import pytest
 from tests.apps.run_app import error_of
 
 
-def _run(body, *arguments, keywords=""):
+def _run(body, *arguments, keywords="", **more):
     code = f"""
     import os, signal, sys
     import keras
@@ -25,6 +26,7 @@ def _run(body, *arguments, keywords=""):
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
         capture_output=True,
         text=True,
+        **more,
     )
 
 
@@ -66,3 +68,40 @@ def test_an_interruption_has_its_own_exit_code():
     assert done.returncode == 130
     expected = "\nInterrupted; rerun the same command to resume.\n"
     assert done.stderr.endswith(expected)
+
+
+def test_an_interruption_that_comes_out_as_another_error_is_one():
+    body = """
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            while True:
+                pass
+        except KeyboardInterrupt:
+            raise SystemError("of compiled code")
+    """
+    done = _run(body.strip())
+    assert done.returncode == 130
+    assert done.stderr == "\nInterrupted.\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("bytearray(2**62)", "the memory of this machine is not enough; make the"),
+        ("main(*arguments)", "the network has too many layers for Python"),
+        ("raise UserError('a\\x1b[31m b')", "Error: a\\x1b[31m b"),
+    ],
+)
+def test_limits_of_the_machine_and_control_characters_are_one_line(body, line):
+    assert line in error_of(_run(body))
+
+
+def test_a_file_of_flags_that_cannot_be_read_is_one_line(tmp_path):
+    path = tmp_path / "flags"
+    path.write_bytes(b"\xe8")
+    assert "cannot be read" in error_of(_run("pass", f"--flagfile={path}"))
+
+
+def test_a_console_without_unicode_is_enough():
+    done = _run("print('\u2713')", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stdout) == (0, "\\u2713\n")
