@@ -9,7 +9,6 @@ at any time. The runs of a preset are in `OUTPUT/PRESET`, figures and report in
 `OUTPUT/PRESET_report`.
 """
 
-import shlex
 from pathlib import Path
 
 from absl import flags
@@ -24,7 +23,7 @@ from apps.report.page import DrawnFigure, write_page
 from apps.report.theorems import read_theorems
 from apps.settings import NETWORKS
 from apps.training.presets import PRESETS
-from apps.training.run_flags import check_run_flags
+from apps.training.run_flags import check_run_flags, split_run_flags
 from apps.training.runs import read_runs
 from keras_bnsmooth.plots.drawing import save
 
@@ -55,7 +54,7 @@ def make_runs(preset, folder):
         f"{preset.needs}.",
         flush=True,
     )
-    more = shlex.split(FLAGS.run_flags)
+    more = split_run_flags(FLAGS.run_flags)
     jobs = [Job(run.name, run.arguments(folder) + more, run.minutes) for run in missing]
     return run_jobs(jobs, FLAGS.jobs, sum(run.minutes for run in there), FLAGS.minutes)
 

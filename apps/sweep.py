@@ -11,7 +11,6 @@ ones. The sweep writes `OUTPUT/grid.csv` and `OUTPUT/grid.png`.
 """
 
 import itertools
-import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from apps.errors import UserError
 from apps.figures.learning_rates import draw_learning_rates
 from apps.report.grid import grid_row, write_grid
 from apps.settings import NETWORKS, VGG_NORMS
-from apps.training.run_flags import check_run_flags
+from apps.training.run_flags import check_run_flags, split_run_flags
 from keras_bnsmooth.plots.drawing import save
 
 FLAGS = flags.FLAGS
@@ -59,7 +58,7 @@ def plan():
         )
     taken = [
         flag
-        for flag in shlex.split(FLAGS.run_flags)
+        for flag in split_run_flags(FLAGS.run_flags)
         if flag.lstrip("-").partition("=")[0] in _OURS
     ]
     if taken:
@@ -95,7 +94,7 @@ def arguments(name, run_flags, folder):
         "-m",
         f"apps.train_{FLAGS.network}",
         *(f"--{flag}={value}" for flag, value in run_flags.items()),
-        *shlex.split(FLAGS.run_flags),
+        *split_run_flags(FLAGS.run_flags),
         f"--workdir={folder / name}",
     ]
 

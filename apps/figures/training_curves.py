@@ -3,8 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from apps.training.contents import check_flags, read_config
-from apps.training.run_directory import all_flags
+from apps.training.contents import all_flags, check_flags, read_config
 from keras_bnsmooth.plots.columns import drop_missing
 from keras_bnsmooth.plots.drawing import (
     draw_line,

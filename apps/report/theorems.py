@@ -1,10 +1,20 @@
 """The theorems' page and tables, from the JSON files of `check_theorems`."""
 
-import json
-import math
 from pathlib import Path
 
 import jinja2
+import numpy as np
+
+from apps.json_objects import (
+    is_count,
+    is_dict,
+    is_finite,
+    is_number,
+    is_positive,
+    is_text,
+    read_object,
+    rows_of,
+)
 
 RANDOM_PROBLEMS = "theorems.json"
 NETWORK = "network_"
@@ -55,6 +65,82 @@ _COLUMNS = {
 }
 
 
+_ORIGIN = {"command": is_text, "seconds": is_finite, "device": is_text}
+# What the files of `check_theorems` hold, as far as the pages show it.
+_RANDOM = _ORIGIN | {
+    "instances": is_count,
+    "tolerance": is_finite,
+    "batch_sizes": lambda value: isinstance(value, list),
+    "losses": lambda value: isinstance(value, list),
+    "results": rows_of(
+        {
+            **dict.fromkeys(("statement", "form", "relation", "verdict"), is_text),
+            **dict.fromkeys(
+                (
+                    "instances",
+                    "satisfying",
+                    "failures",
+                    "failures_without_assumptions",
+                ),
+                is_count,
+            ),
+            "largest_violation": is_number,
+            "assumptions": lambda value: (
+                is_dict(value) and all(map(is_count, value.values()))
+            ),
+        }
+    ),
+    "counterexamples": rows_of(
+        {
+            **dict.fromkeys(("name", "form", "instance"), is_text),
+            **dict.fromkeys(("left", "right"), is_number),
+        }
+    ),
+}
+_TRAINED = _ORIGIN | {
+    "run": is_text,
+    "flags": is_dict,
+    "samples": is_count,
+    "layers": rows_of(
+        {
+            "layer": is_text,
+            "m": is_positive,
+            **dict.fromkeys(
+                (
+                    "units",
+                    "curvature_units",
+                    "inner_product_nonnegative",
+                    "v_shorter_than_g",
+                    "curvature_nonnegative",
+                    "order_preserved",
+                    "second_part_holds",
+                    "more_predictive",
+                ),
+                is_count,
+            ),
+            **dict.fromkeys(
+                (
+                    "sigma_median",
+                    "scale",
+                    "mean_share",
+                    "inner_share",
+                    "smoothing",
+                    "balance",
+                    "theorem_4_1_violation",
+                    "theorem_4_2_violation",
+                ),
+                is_number,
+            ),
+        }
+    ),
+    "log_smoothing": lambda value: (
+        is_dict(value)
+        and value.keys() == {"scale", "mean", "inner"}
+        and all(map(is_finite, value.values()))
+    ),
+}
+
+
 def read_theorems(folder):
     """Returns the results of `check_theorems` on random problems, None without any.
 
@@ -62,17 +148,17 @@ def read_theorems(folder):
         folder: The folder with `theorems.json`.
 
     Raises:
-        ValueError: The file is damaged.
+        UserError: The file is damaged.
     """
     path = Path(folder) / RANDOM_PROBLEMS
-    return _read(path) if path.exists() else None
+    return read_object(path, _RANDOM, required=_RANDOM) if path.exists() else None
 
 
 def write_page(folder):
     """Writes README.md into a folder, from all JSON files there; returns its path.
 
     Raises:
-        ValueError: A file is damaged.
+        UserError: A file is damaged.
     """
     folder = Path(folder)
     environment = jinja2.Environment(
@@ -81,7 +167,10 @@ def write_page(folder):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    networks = [_read(path) for path in sorted(folder.glob(f"{NETWORK}*.json"))]
+    networks = [
+        read_object(path, _TRAINED, required=_TRAINED)
+        for path in sorted(folder.glob(f"{NETWORK}*.json"))
+    ]
     pictures = sorted(path.stem for path in folder.glob("*.png"))
     text = environment.get_template("theorems.md").render(
         theorems=read_theorems(folder),
@@ -145,18 +234,12 @@ def _totals(found):
     """Returns the numbers over all layers of a network."""
     layers, logs = found["layers"], found["log_smoothing"]
     total = sum(logs.values())
+    share = 100 / total if total else 0.0
     return {
         "violations": [
             max(row[f"theorem_4_{part}_violation"] for row in layers) for part in (1, 2)
         ],
-        "factor": math.exp(total / len(layers)),
+        "factor": float(np.exp(total / len(layers))),
         # "+ 0" turns -0 into 0.
-        "percents": {key: round(100 * log / total) + 0 for key, log in logs.items()},
+        "percents": {key: round(share * log) + 0 for key, log in logs.items()},
     }
-
-
-def _read(path):
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is cut off or damaged ({error.msg}).") from error

@@ -1,6 +1,5 @@
 """A finished training run: its model and the first batch that it was trained on."""
 
-import json
 from pathlib import Path
 
 import keras
@@ -8,7 +7,7 @@ import keras
 import keras_bnsmooth.models  # noqa: F401 - registers the classes of saved models
 from apps import data
 from apps.errors import UserError
-from apps.training.run_directory import all_flags
+from apps.training.contents import all_flags, check_flags, read_config
 
 # Flags that decide the batches of the VGG and of the deep linear network.
 _VGG_FLAGS = ("dataset", "data_dir", "batch_size", "seed", "augment")
@@ -34,12 +33,10 @@ def load_run(run):
                 f"--model={run} is no finished run: it has no {name}. Pass the "
                 "--workdir of train_vgg or train_dln."
             )
-    made_with = _read_flags(run / "config.json")
-    return (
-        made_with,
-        keras.models.load_model(run / "model.keras"),
-        first_batch(made_with),
-    )
+    made_with = all_flags(read_config(run / "config.json"))
+    needed = _VGG_FLAGS if "dataset" in made_with else _DLN_FLAGS
+    check_flags(run / "config.json", made_with, needed)
+    return made_with, _load_model(run / "model.keras"), first_batch(made_with)
 
 
 def first_batch(made_with):
@@ -59,19 +56,13 @@ def first_batch(made_with):
     return batches(step=0)
 
 
-def _read_flags(path):
+def _load_model(path):
     try:
-        made_with = all_flags(json.loads(path.read_text()))
-        needed = _VGG_FLAGS if "dataset" in made_with else _DLN_FLAGS
-        missing = [name for name in needed if name not in made_with]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        return keras.models.load_model(path)
+    except Exception as error:
+        # Keras lets through whatever its readers of zip, JSON and HDF5 raise, and says
+        # "File not found" of a file that is no zip.
         raise UserError(
-            f"{path} holds no flags of a run ({type(error).__name__}: {error}). Pass "
-            "the --workdir of train_vgg or train_dln."
+            f"{path} is damaged, so that Keras cannot read the model in it "
+            f"({type(error).__name__}); train the run again."
         ) from error
-    if missing:
-        raise UserError(
-            f"{path} lacks the flags {', '.join(missing)}. Pass the --workdir of "
-            "train_vgg or train_dln."
-        )
-    return made_with

@@ -6,28 +6,17 @@ without a seed draws from PyTorch's global generator, which is not saved: pass a
 """
 
 import json
-import zipfile
-import zlib
 
 import keras
 import numpy as np
 
+from apps.data.array_files import read_arrays
 from apps.errors import UserError
+from apps.training.contents import are_checksums
 from keras_bnsmooth import keras_model
 from keras_bnsmooth.records.json_lines import atomic_write
 
-# What NumPy raises for damaged files; NotImplementedError for a changed compression.
-_DAMAGED = (
-    OSError,
-    ValueError,
-    EOFError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-_REMEDY = "delete it to start the run again, or pass another --workdir."
-
-
+_REMEDY = "delete it to start the run again, or pass another --workdir"
 _RECORDS = "records"
 
 
@@ -62,20 +51,19 @@ def restore(model, path):
     """
     model.optimizer.build(model.trainable_variables)
     variables = _variables(model)
+    arrays = read_arrays(path, _REMEDY)
     try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in sorted(file.files)}
         records = json.loads(str(arrays.pop(_RECORDS, "null")))
-    except _DAMAGED as error:
-        raise UserError(
-            f"{path} cannot be read ({type(error).__name__}); {_REMEDY}"
-        ) from error
+    except ValueError:
+        records = "damaged"
+    if records is not None and not are_checksums(records):
+        raise UserError(f"{path} is damaged; {_REMEDY}.")
     there = [(array.shape, str(array.dtype)) for array in arrays.values()]
     here = [
         (tuple(v.shape), keras.backend.standardize_dtype(v.dtype)) for v in variables
     ]
     if there != here:
-        raise UserError(f"{path} holds the weights of another model; {_REMEDY}")
+        raise UserError(f"{path} holds the weights of another model; {_REMEDY}.")
     for variable, array in zip(variables, arrays.values(), strict=True):
         variable.assign(array)
     return records
@@ -108,7 +96,6 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves the training state if a checkpoint is due."""
-        self._run.check_records(self._known)
-        self._known = self._run.checksums()
+        self._known = self._run.checksums(self._known)
         if keras_model.step(self.model) % self._every == 0:
             save(self.model, self._run.checkpoint, self._known)

@@ -1,61 +1,86 @@
 """What `config.json` and `result.json` of a run hold, read and checked in one place."""
 
-import json
-import math
-from pathlib import Path
-
 from apps.errors import UserError
+from apps.json_objects import (
+    is_bool,
+    is_count,
+    is_dict,
+    is_finite,
+    is_positive,
+    is_text,
+    read_object,
+    refuse,
+)
 from keras_bnsmooth.models.norms import NORMS
+from keras_bnsmooth.models.vgg_network import DEPTHS
 
-
-def _is_number(value):
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _is_count(value):
-    return type(value) is int and value >= 0
-
-
-def _is_text(value):
-    return isinstance(value, str)
-
-
-def _is_dict(value):
-    return isinstance(value, dict)
+# Flags that older runs lack, with the values that were in effect.
+_LATER = {
+    "strategy": "none",
+    "logical_cpus": 1,
+    "synchronized": False,
+    "filters_probe_every": 0,
+    "ics_joined_every": 0,
+    "layer_scales_every": 0,
+    "sharpness_every": 0,
+    "norm_after_centering": False,
+}
 
 
 def _is_flag(value):
     # As JSON, a float flag may also be "NaN" or "Infinity", which is text.
-    return value is None or isinstance(value, (bool, str, list)) or _is_number(value)
+    return value is None or is_bool(value) or is_text(value) or is_finite(value)
 
 
-# The flags of every run; the others are whatever a flag can be.
-_FLAGS = {
+# The flags of every run, and those of which something is computed or read again; the
+# others are whatever a flag can be.
+_REQUIRED = {
     "norm": lambda value: value in NORMS,
-    "seed": lambda value: type(value) is int,
-    "steps": lambda value: _is_count(value) and value > 0,
-    "learning_rate": _is_number,
+    "seed": is_count,
+    "steps": is_positive,
+    "learning_rate": is_finite,
+}
+_FLAGS = _REQUIRED | {
+    "dataset": is_text,
+    "data_dir": lambda value: value is None or is_text(value),
+    "batch_size": is_positive,
+    "width": is_positive,
+    "augment": is_bool,
+    "samples": is_positive,
+    "dim": is_positive,
+    "dtype": lambda value: value in ("float32", "float64"),
+    "normalize_output": is_bool,
+    "norm_after_centering": is_bool,
+    "workdir": lambda value: value is None or is_text(value),
 }
 _CONFIG = {
-    "flags": _is_dict,
-    "command": _is_text,
-    "provenance": _is_text,
-    "data_checksum": _is_text,
-    "backend": _is_text,
-    "device": _is_text,
-    "revision": lambda value: value is None or _is_text(value),
-    "versions": _is_dict,
-    "distribution": _is_dict,
+    "flags": is_dict,
+    "command": is_text,
+    "provenance": is_text,
+    "data_checksum": is_text,
+    "backend": is_text,
+    "device": is_text,
+    "revision": lambda value: value is None or is_text(value),
+    "versions": is_dict,
+    "distribution": is_dict,
 }
+
+
+def are_checksums(value):
+    """Whether a value is what `RunDirectory.checksums` returns."""
+    return is_dict(value) and all(
+        isinstance(checksum, list) and [type(part) for part in checksum] == [int, str]
+        for checksum in value.values()
+    )
+
+
 _RESULT = {
     "status": lambda value: value in ("finished", "diverged"),
-    "message": _is_text,
-    "records": lambda value: _is_dict(value) and all(map(_is_checksum, value.values())),
+    "message": is_text,
+    "step": is_count,
+    "steps": is_count,
+    "records": are_checksums,
 }
-
-
-def _is_checksum(value):
-    return isinstance(value, list) and [type(part) for part in value] == [int, str]
 
 
 def read_config(path):
@@ -64,18 +89,32 @@ def read_config(path):
     Raises:
         UserError: The file is missing, damaged, or not that of a run.
     """
-    config = _read_object(path, _CONFIG, required="flags")
-    for name, value in config["flags"].items():
+    config = read_object(path, _CONFIG, required=("flags",))
+    flags = config["flags"]
+    for name, value in flags.items():
         if name.endswith("_every"):
-            fits = value is None or _is_count(value)
+            fits = value is None or is_count(value)
+        elif name == "depth":
+            # A choice for the VGG, a number for the deep linear network.
+            dln = "samples" in flags
+            fits = is_positive(value) if dln else value in map(str, DEPTHS)
         else:
             fits = _FLAGS.get(name, _is_flag)(value)
         if not fits:
-            _refuse(path, f"--{name}", value)
+            refuse(path, f"--{name}", value)
     return config
 
 
-def check_flags(path, flags, names=tuple(_FLAGS)):
+def all_flags(config):
+    """Returns a run's flags as a dict, with defaults for flags that the run predates.
+
+    Args:
+        config: Contents of the run's `config.json`.
+    """
+    return _LATER | config["flags"]
+
+
+def check_flags(path, flags, names=tuple(_REQUIRED)):
     """Raises a UserError unless a run has the flags of the given names."""
     missing = [name for name in names if name not in flags]
     if missing:
@@ -91,41 +130,11 @@ def read_result(path):
     Raises:
         UserError: The file is missing, damaged, or not that of a run.
     """
-    result = _read_object(path, _RESULT, required="status")
+    result = read_object(path, _RESULT, required=("status",))
     for name, value in result.items():
         # Losses may be "NaN" or "Infinity".
-        if name not in _RESULT and not (_is_number(value) or _is_text(value)):
-            _refuse(path, name, value)
+        if name not in _RESULT and not (
+            is_finite(value) or value in ("NaN", "Infinity", "-Infinity")
+        ):
+            refuse(path, name, value)
     return result
-
-
-def _read_object(path, kinds, required):
-    path = Path(path)
-    try:
-        value = json.loads(path.read_bytes().decode("utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path.parent}: there is no {path.name} that can be read "
-            f"({error.strerror}); this is not a run directory."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} is truncated or damaged ({type(error).__name__})."
-        ) from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} holds {value!r:.40} instead of a JSON object.")
-    if required not in value:
-        raise UserError(
-            f"{path} has no entry {required!r}, so it is not that of a run; pass the "
-            "--workdir of train_vgg or train_dln."
-        )
-    for name, fits in kinds.items():
-        if name in value and not fits(value[name]):
-            _refuse(path, name, value[name])
-    return value
-
-
-def _refuse(path, name, value):
-    raise UserError(
-        f"{path} has {value!r:.40} as {name}; the file was changed by hand or damaged."
-    )

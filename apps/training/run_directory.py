@@ -18,7 +18,7 @@ from pathlib import Path
 
 from apps.errors import UserError, user_errors
 from apps.training import processes
-from apps.training.contents import read_config, read_result
+from apps.training.contents import all_flags, read_config, read_result
 from keras_bnsmooth.records import json_lines
 from keras_bnsmooth.records.json_lines import atomic_write
 
@@ -27,30 +27,10 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-# Flags that older runs lack, with the values that were in effect.
-_LATER = {
-    "strategy": "none",
-    "logical_cpus": 1,
-    "synchronized": False,
-    "filters_probe_every": 0,
-    "ics_joined_every": 0,
-    "layer_scales_every": 0,
-    "sharpness_every": 0,
-    "norm_after_centering": False,
-}
 # What a process leaves in an empty directory if it is killed before config.json.
 _UNFINISHED = {".lock", "partial-config.json"}
 # Errors of file systems that do not support locks.
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
-
-
-def all_flags(config):
-    """Returns a run's flags as a dict, with defaults for flags that the run predates.
-
-    Args:
-        config: Contents of the run's `config.json`.
-    """
-    return _LATER | config["flags"]
 
 
 def check_records(path, checksums):
@@ -60,12 +40,18 @@ def check_records(path, checksums):
         path: The directory.
         checksums: What `RunDirectory.checksums` returned at some earlier moment.
     """
+    path = Path(path)
+    there = [name for name in checksums if (path / name).is_file()]
+    contents = {name: (path / name).read_bytes() for name in there}
+    _check_beginnings(path, contents, checksums)
+
+
+def _check_beginnings(path, contents, checksums):
     for name, (length, checksum) in checksums.items():
-        record = Path(path) / name
-        if not record.exists() or _checksum(record, length) != checksum:
+        if name not in contents or _checksum(contents[name][:length]) != checksum:
             raise UserError(
-                f"{record} was cut, changed or removed since the run wrote it; put it "
-                f"back, or delete {path} to start the run again."
+                f"{path / name} was cut, changed or removed since the run wrote it; "
+                f"put it back, or delete {path} to start the run again."
             )
 
 
@@ -133,16 +119,21 @@ class RunDirectory:
         if self.writes:
             _write_json(self.path / "result.json", result)
 
-    def checksums(self):
-        """Returns what the records hold: a dict from file name to (bytes, SHA-256)."""
-        return {
-            path.name: [path.stat().st_size, _checksum(path)]
-            for path in sorted(self.path.glob("*.jsonl"))
-        }
+    def checksums(self, earlier=None):
+        """Returns what the records hold: a dict from file name to (bytes, SHA-256).
 
-    def check_records(self, checksums):
-        """Raises a UserError unless records begin as they were, see `check_records`."""
-        check_records(self.path, checksums)
+        Args:
+            earlier: What this function returned earlier, or None.
+
+        Raises:
+            UserError: Something else than further rows is new since then.
+        """
+        contents = {path.name: path.read_bytes() for path in self.path.glob("*.jsonl")}
+        _check_beginnings(self.path, contents, earlier or {})
+        return {
+            name: [len(content), _checksum(content)]
+            for name, content in sorted(contents.items())
+        }
 
     def check_in_place(self):
         """Raises a UserError if another directory has taken the place of this one."""
@@ -176,7 +167,7 @@ class RunDirectory:
                 for path in sorted(self.path.glob("*.jsonl")):
                     json_lines.truncate(path, step)
             return
-        self.check_records(checksums)
+        check_records(self.path, checksums)
         for path in sorted(self.path.glob("*.jsonl")):
             os.truncate(path, checksums.get(path.name, [0])[0])
 
@@ -232,10 +223,8 @@ def _lock(directory):
     return file
 
 
-def _checksum(path, length=-1):
-    """Returns the SHA-256 of the first bytes of a file."""
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read(length)).hexdigest()
+def _checksum(content):
+    return hashlib.sha256(content).hexdigest()
 
 
 def _write_json(path, value):

@@ -55,7 +55,11 @@ def define(steps, learning_rate, metrics_every):
         lower_bound=0.0,
     )
     flags.DEFINE_integer(
-        "seed", 0, "Seed of weights, batches and noise.", lower_bound=0
+        "seed",
+        0,
+        "Seed of weights, batches and noise.",
+        lower_bound=0,
+        upper_bound=2**32 - 1,
     )
     flags.DEFINE_string(
         "workdir", None, "Run directory; by default runs/NAME, named after the flags."
@@ -87,6 +91,7 @@ def define(steps, learning_rate, metrics_every):
         1,
         "Devices to split the CPU into, to try a strategy without GPUs.",
         lower_bound=1,
+        upper_bound=1024,
     )
     flags.DEFINE_bool(
         "synchronized",
@@ -234,6 +239,18 @@ def open_run(module_name, default_workdir, devices, **more):
     return RunDirectory(values.workdir or default_workdir, config, _FREE)
 
 
+def split_run_flags(run_flags):
+    """Returns `--run_flags` as a list.
+
+    Raises:
+        UserError: A quotation is not closed.
+    """
+    try:
+        return shlex.split(run_flags)
+    except ValueError as error:
+        raise UserError(f'--run_flags="{run_flags}": {error}.') from error
+
+
 def check_run_flags(folder, run_flags):
     """Checks that the runs in a folder were made with the same `--run_flags`.
 
@@ -245,8 +262,13 @@ def check_run_flags(folder, run_flags):
         UserError: The runs were made with other flags.
     """
     path = folder / "run_flags.txt"
-    there = path.read_text().strip() if path.exists() else ""
-    if shlex.split(there) == shlex.split(run_flags):
+    asked = split_run_flags(run_flags)
+    try:
+        there = path.read_bytes().decode().strip() if path.exists() else ""
+        same = shlex.split(there) == asked
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__}).") from error
+    if same:
         return
     if any(folder.glob("*/config.json")):
         raise UserError(

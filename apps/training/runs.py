@@ -9,8 +9,8 @@ import numpy as np
 
 from apps.errors import UserError, user_errors
 from apps.settings import MAIN, PAPER_STEP_SIZES, PROBES, setting_flags
-from apps.training.contents import check_flags, read_config, read_result
-from apps.training.run_directory import all_flags, check_records
+from apps.training.contents import all_flags, check_flags, read_config, read_result
+from apps.training.run_directory import check_records
 from keras_bnsmooth.plots.columns import restrict_step_sizes
 from keras_bnsmooth.records import json_lines
 

@@ -8,6 +8,7 @@ from apps.training import checkpoint, processes
 from apps.training.checkpoint import Checkpoint
 from apps.training.metrics import Metrics
 from apps.training.progress import Progress
+from apps.training.run_directory import check_records
 from keras_bnsmooth import keras_model, recompute_moving_statistics
 from keras_bnsmooth.records.json_lines import atomic_write
 
@@ -64,7 +65,7 @@ def train(
     if result is not None:
         if result["status"] == "diverged":
             raise UserError(f"{run.path} holds a run that ended: {result['message']}")
-        run.check_records(result.get("records", {}))
+        check_records(run.path, result.get("records", {}))
         print(f"The run in {run.path} is already finished.")
         return result
     model = build()

@@ -51,3 +51,11 @@ def test_a_config_that_is_not_of_a_run_is_one_line(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as caught:
         load_run(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_model_is_not_called_missing(tmp_path):
+    flags = {"samples": 6, "dim": 2, "seed": 4, "dtype": "float32"}
+    (tmp_path / "config.json").write_text(json.dumps({"flags": flags}))
+    (tmp_path / "model.keras").write_bytes(b"no zip")
+    with pytest.raises(UserError, match=r"model\.keras is damaged, so that Keras"):
+        load_run(tmp_path)

@@ -62,7 +62,7 @@ def test_a_file_in_its_place_is_refused(tmp_path):
     ("text", "problem"),
     [
         ('{"flags": ', r"config\.json is truncated or damaged"),
-        ("{}", r"config\.json has no entry 'flags', so it is not that of a run"),
+        ("{}", r"config\.json has no entry 'flags'; it is another file"),
         ('{"flags": ["norm"]}', r"config\.json has \['norm'\] as flags"),
         ("[]", r"config\.json holds \[\] instead of a JSON object"),
     ],

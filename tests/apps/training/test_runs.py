@@ -131,7 +131,7 @@ def _empty(run):
         (_write("config.json", "3"), "config.json holds 3 instead of a JSON object"),
         (
             _write("config.json", "{}"),
-            "has no entry 'flags', so it is not that of a run",
+            "has no entry 'flags'; it is another file than expected",
         ),
         (_write("config.json", '{"flags": {}}'), "does not hold the flags of a run"),
         (_write("config.json", '{"flags": [1]}'), "has [1] as flags"),
