@@ -18,7 +18,7 @@ import itertools
 import keras
 from absl import flags
 
-from apps import data, program
+from apps import data, memory, program
 from apps.figures.training_curves import draw_training_curves
 from apps.settings import STEP_SIZES
 from apps.training import run_flags
@@ -74,6 +74,11 @@ def build(devices):
 
 def main():
     """Trains the network and draws the training curve."""
+    memory.check(
+        memory.of_dln(FLAGS.depth, FLAGS.dim, FLAGS.samples, FLAGS.dtype),
+        f"--depth={FLAGS.depth} --dim={FLAGS.dim} --samples={FLAGS.samples}",
+        "lower them",
+    )
     set_precision(FLAGS.dtype)
     devices = run_flags.start_strategy()
     x, y = data.linear_teacher(FLAGS.samples, FLAGS.dim, FLAGS.seed, FLAGS.dtype)

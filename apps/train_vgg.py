@@ -18,7 +18,7 @@ with moving statistics recomputed without noise, since inference has none; see
 import keras
 from absl import flags
 
-from apps import data, program
+from apps import data, memory, program
 from apps.errors import user_errors
 from apps.figures.training_curves import draw_training_curves
 from apps.settings import STEP_SIZES
@@ -79,6 +79,12 @@ def main():
     """Trains the network, evaluates it on test data and draws the training curves."""
     devices = run_flags.start_strategy()
     data_set = data.load(FLAGS.dataset, FLAGS.data_dir)
+    shape, classes = data_set.image_shape, data_set.num_classes
+    memory.check(
+        memory.of_vgg(shape, classes, FLAGS.width, FLAGS.batch_size),
+        f"--width={FLAGS.width} --batch_size={FLAGS.batch_size} with {classes} classes",
+        "lower them",
+    )
     batches = data.Batches(
         data_set.x_train,
         data_set.y_train,

@@ -2,12 +2,14 @@
 
 import dataclasses
 import hashlib
-import json
-import zipfile
+import threading
+import urllib.request
 
 import numpy as np
 
-from apps.errors import UserError
+from apps.data.array_files import read_arrays
+from apps.errors import UserError, one_line
+from apps.json_objects import is_text, read_object
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +111,13 @@ def load_digits(test_images=360):
     )
 
 
+# What a copy that is not the original says, in `provenance.json`.
+_MARK = {"provenance": is_text}
+_CIFAR10_SERVER = "https://www.cs.toronto.edu/"
+# Seconds in which the server must answer.
+_PATIENCE = 12.0
+
+
 def load_cifar10(data_dir=None):
     """Loads CIFAR-10, 50,000 + 10,000 color images, through TensorFlow Datasets.
 
@@ -136,7 +145,10 @@ def load_cifar10(data_dir=None):
     builder = tfds.builder("cifar10", data_dir=data_dir)
     if not builder.is_prepared():
         builder = tfds.builder("cifar10", data_dir=data_dir, file_format="array_record")
+        downloads = builder.data_path.parent.parent / "downloads"
         try:
+            if not any(downloads.glob("*cifar-10*")):
+                _check_server()
             builder.download_and_prepare()
         except Exception as error:
             # TFDS lets through whatever its downloader raises; the remedy is the same.
@@ -158,10 +170,32 @@ def load_cifar10(data_dir=None):
         x_test=x_test,
         y_test=y_test,
         num_classes=10,
-        provenance=json.loads(mark.read_text())["provenance"]
+        provenance=one_line(read_object(mark, _MARK, required=_MARK)["provenance"])
         if mark.exists()
         else "CIFAR-10 as downloaded by TensorFlow Datasets",
     )
+
+
+def _check_server():
+    """Raises an OSError if CIFAR-10 cannot be downloaded.
+
+    TensorFlow Datasets itself tries for minutes.
+    """
+    problem = [TimeoutError("no answer")]
+
+    def ask():
+        try:
+            urllib.request.urlopen(_CIFAR10_SERVER, timeout=_PATIENCE).close()
+            problem.clear()
+        except OSError as error:
+            problem[:] = [error]
+
+    # A thread, because there is no time limit to looking up the server's address.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    if problem:
+        raise problem[0]
 
 
 def _read_split(builder, split):
@@ -204,14 +238,7 @@ def load_array_file(path):
         UserError: The file is missing or unreadable; an array is missing or has the
             wrong shape; or labels are not non-negative integers.
     """
-    try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(
-            f"{path} cannot be read as an .npz file of plain arrays "
-            f"({type(error).__name__}: {error})."
-        ) from error
+    arrays = read_arrays(path, "pass the path of another --dataset")
     missing = [name for name in _ARRAYS if name not in arrays]
     if missing:
         raise UserError(
@@ -232,7 +259,7 @@ def load_array_file(path):
         x_test=x_test,
         y_test=y_test,
         num_classes=int(max(y_train.max(), y_test.max())) + 1,
-        provenance=str(arrays.get("provenance", "the user's own arrays")),
+        provenance=one_line(arrays.get("provenance", "the user's own arrays")),
     )
 
 
@@ -254,7 +281,12 @@ def _labels(path, name, arrays, expected):
     labels = arrays[name]
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.shape != (expected,) or labels.dtype.kind not in "ui" or labels.min() < 0:
+    fits = labels.shape == (expected,) and labels.dtype.kind in "ui"
+    if fits and labels.max() >= 2**31 - 1:
+        raise UserError(
+            f"{path}: {name} holds the label {labels.max()}; number the classes from 0."
+        )
+    if not fits or labels.min() < 0:
         raise UserError(
             f"{path}: {name} must be {expected} non-negative integers, one per image; "
             f"received {arrays[name].dtype} of shape {arrays[name].shape}."

@@ -6,7 +6,7 @@ import pytest
 
 from apps.data import linear_teacher
 from keras_bnsmooth.records import json_lines
-from tests.apps.run_app import error_of, run_app
+from tests.apps.run_app import error_of, run_app, run_many
 
 SMALL = ("--steps=40", "--metrics_every=20", "--depth=3", "--samples=50")
 
@@ -122,6 +122,16 @@ def test_xla_changes_no_loss_beyond_rounding(tmp_path):
         losses.append([r["loss"] for r in json_lines.read(workdir / "metrics.jsonl")])
     assert len(losses[0]) == 20
     np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_networks_larger_than_the_machine_are_refused():
+    runs = ["--dim=100000"], ["--samples=1000000000000"], [f"--depth={10**12}"]
+    for (flag,), done in zip(runs, run_many("train_dln", *runs), strict=True):
+        line = error_of(done)
+        assert flag in line and "needs at least" in line
+    (done,) = run_many("train_dln", ["--logical_cpus=1000000000000"])
+    assert "--logical_cpus=1000000000000" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_diverging_run_keeps_valid_records(tmp_path):

@@ -96,6 +96,7 @@ def test_mistakes_end_in_one_line(tmp_path):
         ("--norm=bn", "--norm_after_centering"): "linf; received norm='bn'",
         ("--learning_rate=0", "--probe_every=5"): "received --learning_rate=0.0",
         ("--learning_rate=1e20", "--steps=20"): "Training diverged: the loss is",
+        ("--width=100000",): "--width=100000 --batch_size=128 with 10 classes needs at",
     }
     runs = [
         (*SMALL, *arguments, f"--workdir={tmp_path}/{number}")

@@ -1,11 +1,13 @@
 import os
 import subprocess
 import sys
+import urllib.error
 
 import numpy as np
 import pytest
 
 from apps import data
+from apps.data import data_sets
 from apps.errors import UserError
 
 
@@ -65,6 +67,7 @@ def test_grey_images_get_a_channel(tmp_path):
             "y_train must be 20 non-neg",
         ),
         ({"y_train": np.arange(20) - 1}, "y_train must be 20 non-neg"),
+        ({"y_train": np.full(20, 2**31)}, "holds the label 2147483648; number the"),
         ({"x_test": np.ones((8, 9, 9, 3))}, r"\(8, 8, 3\) and x_test of .*\(9, 9, 3\)"),
     ],
 )
@@ -91,6 +94,20 @@ def test_a_single_array_by_that_name_says_so(tmp_path):
         data.load(str(path))
 
 
+def test_an_array_larger_than_the_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "own.npz"
+    np.savez_compressed(path, **arrays(x_train=np.zeros((20, 8, 8, 3))))
+    monkeypatch.setattr("apps.memory.available", lambda: 20 * 8 * 8 * 3 * 8)
+    with pytest.raises(UserError, match=r"own\.npz needs at least .* another --data"):
+        data.load(str(path))
+
+
+def test_control_characters_of_a_provenance_are_escaped(tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, **arrays(provenance="\x1b[31mred\nline"))
+    assert data.load(str(path)).provenance == "\\x1b[31mred line"
+
+
 def test_an_unknown_data_set_is_refused():
     with pytest.raises(UserError, match=r"digits, cifar10 or .* received mnist"):
         data.load("mnist")
@@ -102,8 +119,25 @@ def test_cifar10_that_is_nowhere_says_what_to_do(tmp_path, monkeypatch):
     def refuse(*arguments, **keywords):
         raise ConnectionError("no network")
 
+    monkeypatch.setattr(data_sets, "_check_server", lambda: None)
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
     with pytest.raises(UserError, match="--data_dir or TFDS_DATA_DIR"):
+        data.load("cifar10", str(tmp_path))
+
+
+def test_cifar10_without_a_network_is_not_waited_for(tmp_path, monkeypatch):
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    def refuse(url, timeout):
+        assert timeout < 20
+        raise urllib.error.URLError("no network")
+
+    def prepare(*arguments, **keywords):
+        raise AssertionError("TensorFlow Datasets would try for minutes")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", prepare)
+    with pytest.raises(UserError, match=r"downloaded and prepared \(URLError\)"):
         data.load("cifar10", str(tmp_path))
 
 
@@ -144,6 +178,7 @@ class Finder(importlib.machinery.PathFinder):
 finders = sys.meta_path
 finders[finders.index(importlib.machinery.PathFinder)] = Finder
 from apps import data
+from apps.data import data_sets
 try:
     cifar10 = data.load("cifar10", sys.argv[1])
 except ValueError as error:
