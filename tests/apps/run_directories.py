@@ -90,6 +90,22 @@ def write_run(
     return save_run(folder / name, records, norm, seed, result, **flags)
 
 
+def write_preset(folder):
+    """Writes the runs that all claims and figures need; returns their directories."""
+    runs = [write_run(folder, "vgg", norm) for norm in VGG_NORMS]
+    runs += [
+        write_run(folder, "dln", norm, seed) for norm in DLN_NORMS for seed in range(2)
+    ]
+    for norm in ("none", "bn"):
+        for rate in (1e-7, 1e-5):
+            runs.append(write_run(folder, "dln", norm, learning_rate=rate))
+        steps = VGG_SWEEP_STEPS
+        for rate in (0.01, 1.0):
+            run = write_run(folder, "vgg", norm, learning_rate=rate, steps=steps)
+            runs.append(run)
+    return runs
+
+
 def _uniform_records(network, norm, steps):
     layers = layers_of(norm)
     rest = len(layers) - 1

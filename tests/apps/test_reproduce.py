@@ -1,25 +1,17 @@
+import os
+
 import pytest
 
-from apps.settings import VGG_SWEEP_STEPS
 from keras_bnsmooth.records import json_lines
 from tests.apps.run_app import error_of, run_app
-from tests.apps.run_directories import write_run
+from tests.apps.run_directories import write_preset
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A folder like saved_results, with the runs of a preset."""
     folder = tmp_path_factory.mktemp("saved") / "cpu"
-    for norm in ("none", "bn", "noisy_bn", "noise", "l1", "l2", "linf"):
-        write_run(folder, "vgg", norm)
-    for norm in ("none", "bn", "noisy_bn", "l1", "l2", "linf"):
-        for seed in range(2):
-            write_run(folder, "dln", norm, seed)
-    for norm in ("none", "bn"):
-        for rate in (1e-7, 1e-5):
-            write_run(folder, "dln", norm, learning_rate=rate)
-        for rate in (0.01, 1.0):
-            write_run(folder, "vgg", norm, learning_rate=rate, steps=VGG_SWEEP_STEPS)
+    write_preset(folder)
     return folder.parent
 
 
@@ -64,6 +56,9 @@ def test_a_changed_record_moves_the_report_and_a_damaged_run_is_named(saved):
 
 def test_the_ledger_alone(saved):
     done = run_app("check_claims", saved / "cpu")
+    ascii_console = os.environ | {"PYTHONIOENCODING": "ascii"}
+    again = run_app("check_claims", saved / "cpu", env=ascii_console)
+    assert again.stdout == done.stdout.replace("✓", "\\u2713").replace("✗", "\\u2717")
     assert done.returncode == 0, done.stderr
     assert "BN smooths the VGG: loss band" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("undecided.")

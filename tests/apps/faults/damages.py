@@ -8,6 +8,7 @@ A reader may work, or say in one line what is wrong; anything else is a failure.
 import argparse
 import collections
 import contextlib
+import functools
 import io
 import json
 import random
@@ -15,85 +16,30 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from apps import compare_runs
+import keras
+import numpy as np
+
+from apps import check_claims, compare_runs
+from apps.claims import judge_all
 from apps.errors import UserError
+from apps.figures.paper import FIGURES, MissingRunsError
 from apps.figures.training_curves import draw_probe_figure, draw_training_curves
+from apps.report import theorems
 from apps.report.grid import grid_row
+from apps.report.page import write_page
+from apps.theory.trained_run import load_run
+from apps.training import checkpoint
 from apps.training.run_directory import RunDirectory
-from apps.training.runs import read_runs
-from tests.apps.run_directories import write_run
-
-_FOREIGN = (
-    *(None, True, 3, -1, 1e400, 2**70, "x", "", "NaN", "\u202e\x1b[31m"),
-    *([], [1], {}, {"a": 1}, [[1, 2], [3]], ["a", "b"]),
-)
-_LINES = ("3\n", "[]\n", "{}\n", '"a"\n', '{"step": 1}\n', "\0\n")
-
-
-def _mutated(rng, value):
-    """Returns a JSON value with one part of it replaced or removed."""
-    if isinstance(value, dict) and value and rng.random() < 0.8:
-        key = rng.choice(list(value))
-        if rng.random() < 0.2:
-            return {k: v for k, v in value.items() if k != key}
-        return value | {key: _mutated(rng, value[key])}
-    if isinstance(value, list) and value and rng.random() < 0.5:
-        place = rng.randrange(len(value))
-        return [*value[:place], _mutated(rng, value[place]), *value[place + 1 :]]
-    return rng.choice(_FOREIGN)
-
-
-def _mutate(rng, path):
-    if path.suffix == ".json":
-        path.write_text(json.dumps(_mutated(rng, json.loads(path.read_text()))))
-        return
-    lines = path.read_text().splitlines()
-    place = rng.randrange(len(lines))
-    lines[place] = json.dumps(_mutated(rng, json.loads(lines[place])))
-    path.write_text("\n".join(lines) + "\n")
-
-
-def _cut(rng, path):
-    content = path.read_bytes()
-    path.write_bytes(content[: rng.randrange(len(content))])
-
-
-def _flip(rng, path):
-    content = bytearray(path.read_bytes())
-    content[rng.randrange(len(content))] = rng.randrange(256)
-    path.write_bytes(content)
-
-
-def _replace_by_directory(rng, path):
-    path.unlink()
-    path.mkdir()
-
-
-def _replace_by_dangling_link(rng, path):
-    path.unlink()
-    path.symlink_to(path.with_name("nowhere"))
-
-
-KINDS = {
-    "mutate": _mutate,
-    "mutate again": _mutate,
-    "cut": _cut,
-    "flip": _flip,
-    "empty": lambda rng, path: path.write_bytes(b""),
-    "noise": lambda rng, path: path.write_bytes(rng.randbytes(200)),
-    "append": lambda rng, path: path.write_text(path.read_text() + rng.choice(_LINES)),
-    "remove": lambda rng, path: path.unlink(),
-    "directory": _replace_by_directory,
-    "link": _replace_by_dangling_link,
-}
+from apps.training.runs import RunSet, read_runs
+from keras_bnsmooth.models import SquaredError, dln
+from keras_bnsmooth.plots.drawing import save
+from tests.apps.faults.files import damage_file
+from tests.apps.run_directories import write_preset, write_run
 
 
 def damage(rng, run):
     """Damages one file of a run; returns the kind of damage and the file's name."""
-    kind = rng.choice(list(KINDS))
-    path = rng.choice(sorted(run.glob("*.json*")))
-    KINDS[kind](rng, path)
-    return f"{kind} {path.name}"
+    return damage_file(rng, rng.choice(sorted(run.glob("*.json*"))))
 
 
 def readers(run, good, picture):
@@ -143,17 +89,114 @@ def outcome(function):
     return "works"
 
 
+def _pair_of_runs(rng, folder):
+    good = write_run(folder / "good", norm="l1")
+    run = write_run(folder / "damaged", norm="bn")
+    return damage(rng, run), readers(run, good, folder / "picture.png")
+
+
+def _set_of_runs(rng, folder):
+    """Runs of which all claims are judged and all figures drawn."""
+    runs = write_preset(folder / "cpu")
+    what = damage(rng, rng.choice(runs))
+    figure = rng.choice(FIGURES)
+
+    def claims():
+        check_claims.main([str(folder / "cpu")])
+
+    def report():
+        found = read_runs(folder / "cpu")
+        write_page(
+            folder / "report.html",
+            title="",
+            command="",
+            runs=found,
+            judgements=judge_all(found),
+            figures=[],
+        )
+        with contextlib.suppress(MissingRunsError):
+            save(figure.draw(found), folder / "figure.png")
+            figure.caption(found)
+
+    return what, {"check_claims": claims, "reproduce": report}
+
+
+def _theorems(rng, folder):
+    """What `check_theorems` has written and reads again, as `reproduce` does."""
+    theory = shutil.copytree(_THEORY, folder / "theory")
+    what = damage_file(rng, rng.choice(sorted(theory.glob("*.json"))))
+    runs = RunSet([])
+
+    def report():
+        write_page(
+            folder / "report.html",
+            title="",
+            command="",
+            runs=runs,
+            judgements=judge_all(runs),
+            figures=[],
+            theorems=theorems.read_theorems(theory),
+        )
+
+    return what, {
+        "check_theorems": lambda: theorems.write_page(theory),
+        "reproduce": report,
+    }
+
+
+def _trained_run(rng, folder):
+    """A run whose model and checkpoint are read again."""
+    run = shutil.copytree(_trained()[0], folder / "trained")
+    names = ("config.json", "model.keras", "checkpoint.npz", "checkpoint.npz")
+    what = damage_file(rng, run / rng.choice(names))
+
+    def load():
+        _, model, _ = load_run(run)
+        _check_same(model, "model.keras")
+
+    def restore():
+        model = _trained()[1]
+        for variable in model.variables:
+            variable.assign(keras.ops.zeros_like(variable))
+        records = checkpoint.restore(model, run / "checkpoint.npz")
+        assert records == _RECORDS, "other records without a word"
+        _check_same(model, "checkpoint.npz")
+
+    return what, {"check_theorems --model": load, "resume": restore}
+
+
+_THEORY = Path(__file__).parents[3] / "saved_results" / "theory"
+_RECORDS = {"metrics.jsonl": [3, "abc"]}
+
+
+@functools.cache
+def _trained():
+    """Returns the directory of a small trained run, its model and its weights."""
+    folder = Path(tempfile.mkdtemp())
+    flags = {"samples": 20, "dim": 3, "depth": 2, "seed": 0, "dtype": "float32"}
+    config = {"flags": flags | {"norm": "bn", "steps": 2, "learning_rate": 0.1}}
+    (folder / "config.json").write_text(json.dumps(config))
+    model = dln(depth=2, dim=3, norm="bn", seed=0)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), SquaredError())
+    model.optimizer.build(model.trainable_variables)
+    model.save(folder / "model.keras")
+    checkpoint.save(model, folder / "checkpoint.npz", _RECORDS)
+    return folder, model, model.get_weights()
+
+
+def _check_same(model, name):
+    same = map(np.array_equal, model.get_weights(), _trained()[2])
+    assert all(same), f"other weights than in {name} without a word"
+
+
+_SCENES = (_pair_of_runs, _set_of_runs, _theorems, _trained_run)
+
+
 def try_damage(seed, folder):
     """Damages a run in one way; returns a dict from (damage, reader) to outcome."""
     rng = random.Random(seed)
-    folder = Path(folder)
-    good = write_run(folder / "good", norm="l1")
-    run = write_run(folder / "damaged", norm="bn")
-    what = damage(rng, run)
-    return {
-        (what, name): outcome(read)
-        for name, read in readers(run, good, folder / "picture.png").items()
-    }
+    what, programs = _SCENES[seed % len(_SCENES)](rng, Path(folder))
+    return {(what, name): outcome(read) for name, read in programs.items()}
 
 
 def main():
