@@ -95,6 +95,11 @@ def _print_error(error):
     if isinstance(error, OSError) and error.strerror:
         where = error.filename or "reading or writing a file"
         message = f"{where}: {error.strerror}."
+        if isinstance(error, FileExistsError):
+            message = (
+                f"{where} is no folder, but a file or a link to nowhere; remove it or "
+                "pass another path."
+            )
     print(f"Error: {one_line(message)}", file=sys.stderr)
 
 

@@ -27,6 +27,10 @@ _LATER = {
 }
 
 
+def _is_path(value):
+    return value is None or (is_text(value) and "\0" not in value)
+
+
 def _is_flag(value):
     # As JSON, a float flag may also be "NaN" or "Infinity", which is text.
     return value is None or is_bool(value) or is_text(value) or is_finite(value)
@@ -41,8 +45,8 @@ _REQUIRED = {
     "learning_rate": is_finite,
 }
 _FLAGS = _REQUIRED | {
-    "dataset": is_text,
-    "data_dir": lambda value: value is None or is_text(value),
+    "dataset": lambda value: is_text(value) and _is_path(value),
+    "data_dir": _is_path,
     "batch_size": is_positive,
     "width": is_positive,
     "augment": is_bool,
@@ -51,7 +55,7 @@ _FLAGS = _REQUIRED | {
     "dtype": lambda value: value in ("float32", "float64"),
     "normalize_output": is_bool,
     "norm_after_centering": is_bool,
-    "workdir": lambda value: value is None or is_text(value),
+    "workdir": _is_path,
 }
 _CONFIG = {
     "flags": is_dict,

@@ -45,8 +45,9 @@ def append(path: PathLike, row: dict[str, Any]) -> None:
             if written != len(line):
                 # A nearly full disk accepts a part; writing the rest raises.
                 file.write(line[written:])
-        except OSError:
+        except OSError as error:
             file.truncate(start)
+            error.filename = error.filename or str(path)
             raise
 
 
@@ -179,5 +180,9 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        # A full disk raises without a name.
+        error.filename = error.filename or str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)

@@ -105,3 +105,10 @@ def test_a_file_of_flags_that_cannot_be_read_is_one_line(tmp_path):
 def test_a_console_without_unicode_is_enough():
     done = _run("print('\u2713')", env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stdout) == (0, "\\u2713\n")
+
+
+def test_a_link_to_nowhere_is_not_said_to_exist(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nowhere")
+    line = error_of(_run(f"os.makedirs({str(link)!r}, exist_ok=True)"))
+    assert line.startswith(f"Error: {link} is no folder, but a file or a link to")

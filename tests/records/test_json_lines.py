@@ -82,8 +82,14 @@ def test_a_row_that_does_not_fit_raises_and_leaves_the_rows_before(tmp_path):
     # does that fills up in the middle.
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match=r"File too large.*rows\.jsonl"):
             json_lines.append(path, {"step": 2, "loss": 0.5})
+        name = tmp_path / "whole.json"
+        with (
+            pytest.raises(OSError, match=r"File too large.*whole\.json"),
+            json_lines.atomic_write(name) as partial,
+        ):
+            partial.write_text("a" * 100)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_text() == '{"step": 1}\n'

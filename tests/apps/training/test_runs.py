@@ -135,6 +135,10 @@ def _empty(run):
         ),
         (_write("config.json", '{"flags": {}}'), "does not hold the flags of a run"),
         (_write("config.json", '{"flags": [1]}'), "has [1] as flags"),
+        (
+            _write("config.json", '{"flags": {"dataset": "a\\u0000.npz"}}'),
+            "has 'a\\x00.npz' as --dataset",
+        ),
         (_write("config.json", '{"flags": null}'), "has None as flags"),
         (
             _write("config.json", '{"flags": {"norm": "bn", "seed": "x"}}'),
