@@ -19,6 +19,8 @@ def available():
     for line in path.read_text().splitlines() if path.exists() else ():
         if line.startswith(name):
             free = 1024 * int(line.split()[1])
+    if free is None and not hasattr(os, "sysconf"):  # Windows
+        return float("inf")
     if free is None:
         free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = _CONTAINER.read_text().strip() if _CONTAINER.exists() else ""

@@ -38,7 +38,9 @@ def run(main, accepts_paths=False, resumable=False):
         raise KeyboardInterrupt
 
     def guarded_main(arguments):
-        signal.signal(signal.SIGINT, interrupt)
+        # In the background, shells let processes ignore interruptions.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
         if not flags.FLAGS["verbosity"].present:
             # Libraries log their own progress, which would bury that of a run.
             logging.set_verbosity(logging.WARNING)
