@@ -79,6 +79,15 @@ def command_line():
 
 def _parse_flags(arguments):
     """Parses flags as absl does; mistakes in a --flagfile are the user's, too."""
+    for argument in arguments[1:]:
+        # Programs print paths, and a terminal would obey what is in them.
+        if any(c < " " and not c.isspace() for c in argument):
+            print(
+                f"Error: the argument {one_line(argument)} has control characters; "
+                "remove them.",
+                file=sys.stderr,
+            )
+            sys.exit(1)
     try:
         return app.parse_flags_with_usage(arguments)
     except (ValueError, OSError, RecursionError) as error:

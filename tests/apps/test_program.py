@@ -107,6 +107,13 @@ def test_a_file_of_flags_that_cannot_be_read_is_one_line(tmp_path):
     assert "cannot be read" in error_of(_run("pass", f"--flagfile={path}"))
 
 
+def test_control_characters_in_arguments_do_not_reach_the_terminal():
+    line = error_of(
+        _run("print(arguments)", "a\x1b[31m", keywords="accepts_paths=True")
+    )
+    assert line.startswith("Error: the argument a\\x1b[31m has control characters")
+
+
 def test_a_console_without_unicode_is_enough():
     done = _run("print('\u2713')", env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stdout) == (0, "\\u2713\n")
