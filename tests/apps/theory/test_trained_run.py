@@ -38,11 +38,11 @@ def test_the_regression_is_in_the_precision_of_the_run(dtype):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "holds no flags of a run"),
-        ("[1]", "holds no flags of a run"),
-        ('{"learning_rate": 1}', "holds no flags of a run"),
-        (json.dumps({"flags": VGG}), "lacks the flags augment"),
-        (json.dumps({"flags": {"seed": 0}}), "lacks the flags samples, dim, dtype"),
+        ("{", "truncated or damaged"),
+        ("[1]", "instead of a JSON object"),
+        ('{"learning_rate": 1}', "no entry 'flags'"),
+        (json.dumps({"flags": VGG}), "no --augment"),
+        (json.dumps({"flags": {"seed": 0}}), "no --samples"),
     ],
 )
 def test_a_config_that_is_not_of_a_run_is_one_line(tmp_path, text, message):
