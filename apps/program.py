@@ -37,6 +37,11 @@ def run(main, accepts_paths=False, resumable=False):
         interrupted = True
         raise KeyboardInterrupt
 
+    def end():
+        # Nothing is left to interrupt, and Python would show a traceback.
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     def guarded_main(arguments):
         # In the background, shells let processes ignore interruptions.
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -54,7 +59,9 @@ def run(main, accepts_paths=False, resumable=False):
             else:
                 main()
             processes.leave()
+            end()
         except (KeyboardInterrupt, Exception) as error:
+            end()
             # In compiled code, an interruption can come out as any other error.
             if interrupted or isinstance(error, KeyboardInterrupt):
                 hint = "; rerun the same command to resume" if resumable else ""
