@@ -35,10 +35,11 @@ def check(needed, what, remedy):
         what: What needs them.
         remedy: What to do.
     """
-    if needed > available():
+    free = available()
+    if needed > free:
         raise UserError(
             f"{what} needs at least {needed / 1e9:,.1f} GB of memory, and this machine "
-            f"has {available() / 1e9:,.1f} GB; {remedy}."
+            f"has {free / 1e9:,.1f} GB; {remedy}."
         )
 
 
