@@ -236,7 +236,7 @@ class LpNormalization(keras.layers.Layer):
         moving_norm = ops.cast(self.moving_norm, mean.dtype)
         self.moving_mean.assign(moved(moving_mean, mean))
         if self.p == 2 and self.norm_after_centering:
-            weights = math.sqrt(self.momentum), math.sqrt(1.0 - self.momentum)
+            weights = self.momentum**0.5, (1.0 - self.momentum) ** 0.5
             moving_norm = _root_of_squares(moving_norm * weights[0], norm * weights[1])
         else:
             moving_norm = moved(moving_norm, norm)

@@ -5,7 +5,7 @@ from tests.apps.figures.run_directories import save_run
 
 def folders(tmp_path, *pairs):
     return [
-        save_run(tmp_path / f"{norm}{depth}", {}, norm, depth=depth)
+        save_run(tmp_path / f"{norm}{depth}", {}, norm, depth=str(depth))
         for norm, depth in pairs
     ]
 
