@@ -4,6 +4,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import traceback
 
 from absl import app, flags, logging
@@ -44,8 +45,9 @@ def run(main, accepts_paths=False, resumable=False):
 
     def guarded_main(arguments):
         # In the background, shells let processes ignore interruptions.
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, interrupt)
+            sys.unraisablehook = _interrupt_again
         if not flags.FLAGS["verbosity"].present:
             # Libraries log their own progress, which would bury that of a run.
             logging.set_verbosity(logging.WARNING)
@@ -75,6 +77,14 @@ def run(main, accepts_paths=False, resumable=False):
             # A console may lack characters of our tables and of the user's paths.
             stream.reconfigure(errors="backslashreplace")
     app.run(guarded_main, flags_parser=_parse_flags)
+
+
+def _interrupt_again(unraisable):
+    """Repeats an interruption that arrived in a destructor, where Python drops it."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def command_line():

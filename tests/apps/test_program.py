@@ -80,10 +80,45 @@ def test_an_interruption_that_comes_out_as_another_error_is_one():
         except KeyboardInterrupt:
             raise SystemError("of compiled code")
     """
-    # Whatever started the tests may ignore interruptions.
-    done = _run(
-        body.strip(), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _check_interrupted(_run(body.strip(), preexec_fn=_allow_interruptions))
+
+
+def test_an_interruption_in_a_destructor_is_not_lost():
+    body = """
+        class Interrupted:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGINT)
+                while True:
+                    pass
+        Interrupted()
+        while True:
+            pass
+    """
+    _check_interrupted(_run(body.strip(), preexec_fn=_allow_interruptions, timeout=60))
+
+
+def test_an_interruption_before_the_program_starts_shows_no_traceback():
+    program = subprocess.Popen(
+        [sys.executable, "-v", "-m", "apps.train_dln"],
+        stderr=subprocess.PIPE,
+        preexec_fn=_allow_interruptions,
+        text=True,
     )
+    with program:
+        # Python names each module that it has imported.
+        while "import 'numpy" not in program.stderr.readline():
+            pass
+        program.send_signal(signal.SIGINT)
+        assert "Traceback" not in program.stderr.read()
+    assert program.returncode == -signal.SIGINT
+
+
+def _allow_interruptions():
+    # Whatever started the tests may ignore interruptions.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _check_interrupted(done):
     assert done.returncode == 130
     assert done.stderr.endswith("\nInterrupted.\n")
     assert "Traceback" not in done.stderr
