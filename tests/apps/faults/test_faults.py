@@ -1,7 +1,4 @@
-"""Some faults of each kind but kills, whose moments depend on the machine's speed.
-
-BUILD.md names the command for any number of each.
-"""
+"""Some faults of each kind; BUILD.md names the command for any number of them."""
 
 import subprocess
 import sys
@@ -15,6 +12,7 @@ import pytest
 @pytest.mark.parametrize(
     "counts",
     [
+        ("--kills=6",),
         ("--disks=6",),
         ("--resumes=6",),
         ("--pairs=2",),
