@@ -319,6 +319,8 @@ def _restorer(value):
         return _setter(lambda state: setattr(bits, "state", state), bits.state)
     if isinstance(value, np.random.RandomState):
         return _setter(value.set_state, value.get_state(legacy=False))
+    if isinstance(value, random.SystemRandom):
+        return None  # draws from the operating system
     if isinstance(value, random.Random):
         return _setter(value.setstate, value.getstate())
     if torch is not None and isinstance(value, torch.Generator):
