@@ -1,6 +1,7 @@
 """Callbacks that run probes during `model.fit` and record what they measure."""
 
 from keras_bnsmooth.callbacks.activation_probe import ActivationProbe
+from keras_bnsmooth.callbacks.gradient_noise_probe import GradientNoiseProbe
 from keras_bnsmooth.callbacks.ics_probe import ICSProbe
 from keras_bnsmooth.callbacks.landscape_probe import LandscapeProbe
 from keras_bnsmooth.callbacks.layer_scale_probe import LayerScaleProbe
@@ -13,6 +14,7 @@ __all__ = [
     "ActivationProbe",
     "AtSteps",
     "EveryN",
+    "GradientNoiseProbe",
     "ICSProbe",
     "LandscapeProbe",
     "LayerScaleProbe",

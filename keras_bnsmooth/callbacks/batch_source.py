@@ -1,8 +1,9 @@
 """The batch to probe at a step, from any form in which data come."""
 
+import functools
 import inspect
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -12,7 +13,10 @@ from keras_bnsmooth.autodiff import generators
 
 
 def batch_source(
-    data: Any, class_weight: Mapping[int, float] | None = None, optional: bool = False
+    data: Any,
+    class_weight: Mapping[int, float] | None = None,
+    optional: bool = False,
+    parts: int = 1,
 ):
     """Returns an object whose `take(step)` is the batch (x, y, sample_weight).
 
@@ -30,18 +34,20 @@ def batch_source(
             not share one with training.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
         optional: Whether `data` may be None; every batch is None then.
+        parts: Splits `data`, if it is a single batch, into this many of one size; step
+            t takes part t modulo their number.
 
     Raises:
         ValueError: `data` is none of these, or `class_weight` no such dict.
     """
     _check_class_weight(class_weight)
-    kind: type[_Source]
+    kind: Callable[..., _Source]
     if data is None and optional:
         if class_weight is not None:
             raise ValueError("class_weight weights the probe's data; pass data too.")
         kind = _NoData
     elif isinstance(data, (tuple, list, Mapping)) or hasattr(data, "shape"):
-        kind = _Batch
+        kind = functools.partial(_Batch, parts=parts)
     elif isinstance(data, keras.utils.PyDataset):
         kind = _PyDataset
     elif hasattr(data, "__next__"):
@@ -113,9 +119,31 @@ class _NoData(_Source):
 
 
 class _Batch(_Source):
+    def __init__(self, data, class_weight, parts=1):
+        super().__init__(data, class_weight)
+        self._parts = parts
+
+    def __deepcopy__(self, memo):
+        return type(self)(self._data, self._class_weight, self._parts)
+
     def _fetch(self, step):
         batch = keras.utils.unpack_x_y_sample_weight(self._data)
-        return keras_model.arrays_to_tensors(*batch, self._class_weight)
+        batch = keras_model.arrays_to_tensors(*batch, self._class_weight)
+        if self._parts == 1:
+            return batch
+        return keras.tree.map_structure(lambda leaf: self._part(leaf, step), batch)
+
+    def _part(self, leaf, step):
+        if leaf is None:
+            return None
+        size, rest = divmod(leaf.shape[0], self._parts)
+        if rest or not size:
+            raise ValueError(
+                f"The probe's batch of {leaf.shape[0]} samples cannot be split into "
+                f"{self._parts} of one size; pass a multiple of {self._parts}."
+            )
+        start = step % self._parts * size
+        return leaf[start : start + size]
 
 
 class _Function(_Source):

@@ -3,6 +3,7 @@
 from keras_bnsmooth.plots.probe_figures import (
     activations,
     covariate_shift,
+    gradient_noise,
     landscape,
     layer_scales,
     sharpness,
@@ -11,6 +12,7 @@ from keras_bnsmooth.plots.probe_figures import (
 __all__ = [
     "activations",
     "covariate_shift",
+    "gradient_noise",
     "landscape",
     "layer_scales",
     "sharpness",

@@ -68,7 +68,8 @@ def draw_sharpness(axes, records, styles):
     """Draws the largest eigenvalue of the Hessian, and 2 / learning rate."""
     for label, of_label in records.items():
         draw_line(axes, of_label, "sharpness", styles[label])
-    _draw_learning_rates(axes, records, lambda rate: 2 / rate, "2 / learning rate")
+    edge = "2 / learning rate", lambda record: 2 / record["learning_rate"]
+    _draw_reference(axes, records, *edge)
     format_over_steps(axes, "sharpness", "largest eigenvalue of $H$", log=True)
 
 
@@ -76,7 +77,8 @@ def draw_critical_learning_rate(axes, records, styles):
     """Draws the critical learning rate, and the learning rate."""
     for label, of_label in records.items():
         draw_line(axes, of_label, "critical_learning_rate", styles[label])
-    _draw_learning_rates(axes, records, lambda rate: rate, "learning rate")
+    rate = "learning rate", lambda record: record["learning_rate"]
+    _draw_reference(axes, records, *rate)
     format_over_steps(axes, "critical learning rate", "learning rate", log=True)
 
 
@@ -92,17 +94,52 @@ def draw_gradient_curvature(axes, records, styles):
         axes.set_yscale("symlog", linthresh=np.median(sizes[sizes > 0]))
 
 
-def _draw_learning_rates(axes, records, function, name):
-    """Draws a function of the learning rate over steps, once per schedule."""
+def _draw_reference(axes, records, name, function):
+    """Draws a function of a record over steps as a dotted line, once for each."""
     drawn = set()
     for record in (record for of_label in records.values() for record in of_label):
         with np.errstate(divide="ignore"):
-            values = function(record["learning_rate"])
+            values = function(record)
         steps, finite = record["step"], np.isfinite(values)
         if (key := (steps.tobytes(), values.tobytes())) not in drawn:
             drawn.add(key)
             line = {"color": "#888888", "linestyle": ":", "linewidth": 1.2}
             axes.plot(steps[finite], values[finite], label=name, **line)
+
+
+def draw_gradient_noise(figure, records, styles, layers):
+    """Draws noise scale, norm and cosine of the gradient, of all weights and by layer.
+
+    Args:
+        figure: Figure or subfigure.
+        records: See above.
+        styles: See above.
+        layers: As in `draw_covariate_shift`.
+    """
+    panels = figure.subplots(3, 1 + len(layers), sharex=True, squeeze=False)
+    columns = {"all weights": None, **layers}
+    for (scale, length, cosine), (title, names) in zip(
+        panels.T, columns.items(), strict=True
+    ):
+        for label, of_label in records.items():
+            shown, prefix = of_label, ""
+            if names is not None:
+                prefix = "layer_"
+                shown = [select_layer(record, names[label]) for record in of_label]
+            with np.errstate(invalid="ignore"):  # negative where noise hides it
+                norms = [np.sqrt(record[f"{prefix}signal"]) for record in shown]
+            shown = [r | {"norm": n} for r, n in zip(shown, norms, strict=True)]
+            draw_line(scale, shown, f"{prefix}noise_scale", styles[label])
+            draw_line(length, shown, "norm", styles[label])
+            draw_line(cosine, shown, f"{prefix}cosine", styles[label])
+        _draw_reference(scale, records, "batch size", lambda r: r["batch_size"])
+        format_over_steps(scale, title, log=True, xlabel="")
+        format_over_steps(length, log=True, xlabel="")
+        format_over_steps(cosine)
+        cosine.set_ylim(-1.05, 1.05)
+    panels[0, 0].set_ylabel("noise scale")
+    panels[1, 0].set_ylabel("|mean gradient|")
+    panels[2, 0].set_ylabel("cosine between batches")
 
 
 def draw_covariate_shift(figure, records, styles, layers):

@@ -210,6 +210,51 @@ def draw_sharpness(records, styles, footer=""):
     return drawing.finish(figure, footer)
 
 
+def gradient_noise(runs: Runs, layers: Layers = None) -> Figure:
+    """Draws the noise of the gradient over training.
+
+    One column for all weights together and one per layer. From top to bottom: the noise
+    scale with the batch size, the batch size beyond which the noise is smaller than the
+    gradient; the estimated norm of the gradient, without its noise; and the mean cosine
+    between the gradients of two batches. Values that are not finite, as the noise scale
+    where noise hides the gradient, are left out.
+
+    Args:
+        runs: What `GradientNoiseProbe` recorded; see `landscape`.
+        layers: See `covariate_shift`; None selects two layers.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it lacks the record.
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: There is nothing to draw, it was not recorded by this probe, or a
+            run lacks a layer.
+
+    Example:
+    ```python
+    probe = kb.GradientNoiseProbe((x[:1024], y[:1024]), every=50)
+    model.fit(x, y, batch_size=128, epochs=10, callbacks=[probe])
+    figure = kb.plots.gradient_noise({"bn": probe, "none": "runs/none"})
+    ```
+    """
+    quantities = ("signal", "noise_scale", "cosine")
+    per_layer = (f"layer_{name}" for name in quantities)
+    needed = ("batch_size", "layers", *quantities, *per_layer)
+    records = _read_all(runs, "gradient_noise", needed)
+    chosen = _choose_layers(records, layers, count=2)
+    drawing, panels = _drawing()
+    figure = drawing.new_figure(3.6 * (1 + len(chosen)), 7.4)
+    panels.draw_gradient_noise(
+        figure,
+        {label: [record] for label, record in records.items()},
+        _styles(records),
+        {" / ".join(dict.fromkeys(names.values())): names for names in chosen},
+    )
+    return drawing.finish(figure)
+
+
 def activations(runs: Runs, layers: Layers = None) -> Figure:
     """Draws how the distributions of activations change over training.
 

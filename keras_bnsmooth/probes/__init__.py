@@ -6,6 +6,7 @@ optimizer state are the same afterwards. It opens no file and keeps no state.
 
 from keras_bnsmooth.probes.activations import activations
 from keras_bnsmooth.probes.critical_learning_rate import critical_learning_rate
+from keras_bnsmooth.probes.gradient_noise import GradientNoise, gradient_noise
 from keras_bnsmooth.probes.internal_covariate_shift import (
     InternalCovariateShift,
     internal_covariate_shift,
@@ -15,12 +16,14 @@ from keras_bnsmooth.probes.layer_scales import LayerScales, layer_scales
 from keras_bnsmooth.probes.sharpness import Sharpness, sharpness
 
 __all__ = [
+    "GradientNoise",
     "InternalCovariateShift",
     "Landscape",
     "LayerScales",
     "Sharpness",
     "activations",
     "critical_learning_rate",
+    "gradient_noise",
     "internal_covariate_shift",
     "landscape",
     "layer_scales",

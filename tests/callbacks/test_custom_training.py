@@ -63,6 +63,7 @@ def all_probes(loss, log_dir, data=BATCH):
         kb.ICSProbe(data, update="training", **options),
         kb.SharpnessProbe(data, iterations=3, **options),
         kb.LayerScaleProbe(data, **options),
+        kb.GradientNoiseProbe(data, batches=2, **options),
     ]
 
 
@@ -140,7 +141,7 @@ def test_training_is_the_same_bit_for_bit(cls, tmp_path):
     assert fit(probed, probes) == logged
     for value, expected in zip(variables(probed), variables(plain), strict=True):
         np.testing.assert_array_equal(value, expected)
-    assert [len(probe.history["step"]) for probe in probes] == [3] * 4
+    assert [len(probe.history["step"]) for probe in probes] == [3] * 5
 
 
 @gan_trains
@@ -175,6 +176,7 @@ def test_without_a_loss_training_does_not_start(cls, dry_run):
         kb.ICSProbe(BATCH, **options),
         kb.SharpnessProbe(BATCH, **options),
         kb.LayerScaleProbe(BATCH, **options),
+        kb.GradientNoiseProbe(BATCH, batches=2, **options),
     ):
         with pytest.raises(ValueError, match=r"own train_step.*loss=") as raised:
             fit(model, [probe])

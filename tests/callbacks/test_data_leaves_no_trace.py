@@ -10,7 +10,12 @@ import pytest
 from keras import layers, ops
 
 from keras_bnsmooth import probes, recompute_moving_statistics
-from keras_bnsmooth.callbacks import ActivationProbe, LandscapeProbe, SharpnessProbe
+from keras_bnsmooth.callbacks import (
+    ActivationProbe,
+    GradientNoiseProbe,
+    LandscapeProbe,
+    SharpnessProbe,
+)
 
 BACKEND = keras.backend.backend()
 RNG = np.random.default_rng(0)
@@ -143,7 +148,7 @@ UNBUILT = [lambda: build(built=False), unbuilt_subclassed]
 
 @pytest.mark.parametrize("make", UNBUILT, ids=["sequential", "subclassed"])
 @pytest.mark.parametrize(
-    "make_probe", [LandscapeProbe, ActivationProbe, SharpnessProbe]
+    "make_probe", [LandscapeProbe, ActivationProbe, SharpnessProbe, GradientNoiseProbe]
 )
 def test_models_that_are_not_built_yet(make, make_probe):
     expected = train(make(), [])

@@ -9,6 +9,7 @@ from keras import layers
 
 from keras_bnsmooth.callbacks import (
     ActivationProbe,
+    GradientNoiseProbe,
     ICSProbe,
     LandscapeProbe,
     LayerScaleProbe,
@@ -75,6 +76,7 @@ def all_probes(log_dir, batch=BATCH, **arguments):
         ActivationProbe(batch, every=4, log_dir=log_dir, successive=True),
         SharpnessProbe(batch, every=6, log_dir=log_dir, iterations=3, **arguments),
         LandscapeProbe(batch, every=7, direction="random"),
+        GradientNoiseProbe(batch, every=5, batches=4, log_dir=log_dir),
     ]
 
 

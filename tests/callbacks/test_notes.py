@@ -27,6 +27,10 @@ def build(optimizer=None, kernel="glorot_uniform"):
     return model
 
 
+def opposite(step):
+    return X, Y if step % 2 else -Y
+
+
 def fit(model, probe, steps=3):
     model.fit(X, Y, batch_size=8, epochs=steps, verbose=0, callbacks=[probe])
     return probe.history["note"]
@@ -61,6 +65,12 @@ def fit(model, probe, steps=3):
             "The smallest eigenvalue",
         ),
         (
+            # Two gradients that are opposite.
+            lambda: kb.GradientNoiseProbe(opposite, every=1, batches=2),
+            lambda: build(kernel="zeros"),
+            "The mean of 2 batches is more noise than gradient",
+        ),
+        (
             lambda: kb.LayerScaleProbe(every=1),
             lambda: build(keras.optimizers.Adam()),
             "The gradient of first, last is not known",
@@ -79,6 +89,7 @@ def test_says_why(make, model, expected):
         lambda: kb.SharpnessProbe((X, Y), every=1),
         lambda: kb.LayerScaleProbe((X, Y), every=1),
         lambda: kb.ActivationProbe((X, Y), every=1),
+        lambda: kb.GradientNoiseProbe(lambda step: (X, Y), every=1, batches=2),
     ],
 )
 def test_says_nothing_where_all_is_well(make):

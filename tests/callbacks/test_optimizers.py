@@ -222,6 +222,7 @@ def test_training_with_a_multi_optimizer_is_measured_and_the_same(optimizer):
         kb.ICSProbe(BATCH, every=3, update="training"),
         kb.SharpnessProbe(BATCH, every=3, iterations=2),
         kb.LayerScaleProbe(BATCH, every=3),
+        kb.GradientNoiseProbe(BATCH, every=3, batches=2),
     ]
     model = build(optimizer=optimizer())
     expected = reference.landscape(model, *BATCH, [0.1, 0.2])
@@ -230,7 +231,7 @@ def test_training_with_a_multi_optimizer_is_measured_and_the_same(optimizer):
         fit(model, probes, batches=8)
     for value, other in zip(state(model), state(plain), strict=True):
         np.testing.assert_array_equal(value, other)
-    assert [steps(probe) for probe in probes] == [[0, 3, 6]] * 4
+    assert [steps(probe) for probe in probes] == [[0, 3, 6]] * 5
     assert landscape.history["loss"][0] == pytest.approx(expected[0], rel=1e-5)
     assert landscape.history["beta"][0] == pytest.approx(expected[-1], rel=1e-3)
     assert np.isnan(landscape.history["learning_rate"]).all()

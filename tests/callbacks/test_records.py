@@ -11,7 +11,13 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype("float32")
 Y = RNG.normal(size=(40, 2)).astype("float32")
 BATCH = (X[:8], Y[:8])
-PROBES = (kb.LandscapeProbe, kb.ICSProbe, kb.ActivationProbe, kb.LayerScaleProbe)
+PROBES = (
+    kb.LandscapeProbe,
+    kb.ICSProbe,
+    kb.ActivationProbe,
+    kb.LayerScaleProbe,
+    kb.GradientNoiseProbe,
+)
 
 
 def build():

@@ -133,6 +133,7 @@ PROBES = {
     "landscape": lambda batch: kb.LandscapeProbe(batch, every=1, multiples=[0.5, 3.0]),
     "ics": lambda batch: kb.ICSProbe(batch, every=1),
     "layer scales": lambda batch: kb.LayerScaleProbe(batch, every=1),
+    "gradient noise": lambda batch: kb.GradientNoiseProbe(batch, every=1, batches=2),
     "activations": lambda batch: kb.ActivationProbe(batch, every=1),
 }
 

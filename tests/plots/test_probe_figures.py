@@ -207,6 +207,34 @@ def test_without_matplotlib_the_extra_is_named(probes, monkeypatch):
         kb.plots.landscape(probes[1])
 
 
+def test_gradient_noise_of_all_weights_and_of_layers():
+    history = {
+        "step": np.array([0, 5, 9]),
+        "layers": np.array([["one", "two"]] * 3),
+        "batch_size": np.array([32.0, 32.0, 32.0]),
+        "signal": np.array([4.0, -1.0, 9.0]),
+        "noise_scale": np.array([5.0, np.inf, 21.0]),
+        "cosine": np.array([0.5, 0.1, 0.2]),
+    }
+    for name in ("signal", "noise_scale", "cosine"):
+        history[f"layer_{name}"] = np.stack([history[name], 2 * history[name]], axis=1)
+    figure = kb.plots.gradient_noise({"bn": history, "none": history}, layers=["two"])
+    scale, layer_scale, length, layer_length, cosine, layer_cosine = figure.axes
+    assert (scale.get_title(), layer_scale.get_title()) == ("all weights", "two")
+    np.testing.assert_array_equal(scale.lines[0].get_ydata(), [5, np.nan, 21])
+    # One line for both, whose batches are of one size.
+    (batch_size,) = scale.lines[2:]
+    np.testing.assert_array_equal(batch_size.get_ydata(), [32, 32, 32])
+    np.testing.assert_array_equal(layer_scale.lines[1].get_ydata(), [10, np.nan, 42])
+    np.testing.assert_allclose(length.lines[0].get_ydata(), [2, np.nan, 3])
+    np.testing.assert_allclose(layer_length.lines[0].get_ydata()[0], np.sqrt(8))
+    np.testing.assert_array_equal(cosine.lines[0].get_ydata(), [0.5, 0.1, 0.2])
+    np.testing.assert_array_equal(layer_cosine.lines[0].get_ydata(), [1, 0.2, 0.4])
+    assert legend(figure) == ["bn", "none", "batch size"]
+    with pytest.raises(ValueError, match="no gradient_noise record"):
+        kb.plots.gradient_noise({"step": [0], "layers": [["one"]]})
+
+
 def scales(layers, rates, rows=3):
     """A record of layer scales with the same effective rates at every step."""
     shape = (rows, len(layers))

@@ -10,6 +10,7 @@ import pytest
 from keras_bnsmooth import probes, recompute_moving_statistics
 from keras_bnsmooth.callbacks import (
     ActivationProbe,
+    GradientNoiseProbe,
     ICSProbe,
     LandscapeProbe,
     LayerScaleProbe,
@@ -152,6 +153,7 @@ def test_training_with_probes_is_training_without(noise, run_eagerly):
         ICSProbe(BATCH, every=3, update="training"),
         LayerScaleProbe(BATCH, every=3),
         SharpnessProbe(BATCH, every=4, iterations=2),
+        GradientNoiseProbe(BATCH, every=3, batches=2),
     ]
     found = [*fit(probed, callbacks), *global_numbers()]
     for one, other in zip(found, expected, strict=True):
