@@ -7,6 +7,7 @@ checkpoint.npz    weights, optimizer state and seeds at the last checkpoint
 model.keras       the trained model
 result.json       how the run ended
 *.jsonl           the records of probes
+*_initial.npz     the initial weights, from which probes measure distances
 .lock             locked by the process that writes all this
 """
 

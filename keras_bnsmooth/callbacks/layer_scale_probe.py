@@ -1,14 +1,18 @@
 """Norms of weights, gradients and updates per layer during training."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_bnsmooth import backend
 from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe
 from keras_bnsmooth.probes.arguments import check_model, check_weights
+from keras_bnsmooth.probes.lanczos import Vector, to_host
 from keras_bnsmooth.probes.layer_scales import measure_layer_scales
+from keras_bnsmooth.records.arrays import read_arrays, write_arrays
 from keras_bnsmooth.records.dashboard import Dashboard, LineChart
 from keras_bnsmooth.records.json_lines import PathLike
 
@@ -18,6 +22,7 @@ _QUANTITIES = {
     "effective_learning_rate": "Effective learning rate",
     "weight_norm": "Norm of the weights",
     "gradient_norm": "Norm of the gradient",
+    "distance": "Distance from the initial weights",
 }
 
 
@@ -26,13 +31,16 @@ class LayerScaleProbe(UpdateProbe):
 
     Per layer: ||W||, ||g||, ||update|| / ||W|| of the update that the optimizer really
     makes and, where a normalization follows, the effective learning rate lr / ||W||^2.
+    Also ||W - W(0)||, the distance from the initial weights, per layer and in total.
+    W(0) are the weights at which the record starts; they take a copy of the weights on
+    the host and, for runs that resume, one in `log_dir/layer_scales_initial.npz`.
 
     Without `data`, all of it comes from the update itself and nothing is
     differentiated. The norm of the gradient is then known for plain SGD only, where
     the gradient is -update / lr; for momentum, Adam or clipped gradients it is NaN, so
     pass `data` to have it.
 
-    TensorBoard shows the four quantities per layer, under *Time Series* and, all layers
+    TensorBoard shows these quantities per layer, under *Time Series* and, all layers
     in one chart, under *Custom Scalars*.
 
     Args:
@@ -60,12 +68,14 @@ class LayerScaleProbe(UpdateProbe):
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
             cannot be relied on and why, in words), `learning_rate` [T],
             `layers` [T, L], `weight_norm` [T, L], `gradient_norm` [T, L],
-            `update_ratio` [T, L] and `effective_learning_rate` [T, L], as in
-            `kb.probes.LayerScales`. Rows of the record have the same entries.
+            `update_ratio` [T, L], `effective_learning_rate` [T, L], `distance` [T, L]
+            and `total_distance` [T], as in `kb.probes.LayerScales`. Rows of the record
+            have the same entries.
 
     Raises:
         ValueError: As for `UpdateProbe`: among others, the model must be compiled with
-            `steps_per_execution=1`.
+            `steps_per_execution=1`. When training resumes: the file with the initial
+            weights is damaged.
         OSError: The record cannot be written.
 
     Example:
@@ -77,6 +87,7 @@ class LayerScaleProbe(UpdateProbe):
     """
 
     needs_data = False
+    _initial_weights: Vector | None = None
 
     def __init__(
         self,
@@ -117,16 +128,23 @@ class LayerScaleProbe(UpdateProbe):
     def measure_update(self, step, batch, weights, next_weights, learning_rate):
         """Returns the row of the record, see `UpdateProbe`."""
         r = measure_layer_scales(
-            self.model, weights, next_weights, learning_rate, batch
+            self.model,
+            weights,
+            next_weights,
+            learning_rate,
+            batch,
+            self._initial_weights,
         )
         return {
-            "note": r.note,
+            "note": f"{r.note} {self._note()}".strip(),
             "learning_rate": learning_rate,
             "layers": r.layers,
             "weight_norm": r.weight_norm,
             "gradient_norm": r.gradient_norm,
             "update_ratio": r.update_ratio,
             "effective_learning_rate": r.effective_learning_rate,
+            "distance": r.distance,
+            "total_distance": r.total_distance,
         }
 
     def dashboard(self):
@@ -143,4 +161,24 @@ class LayerScaleProbe(UpdateProbe):
             for name in _QUANTITIES
             for layer, value in zip(row["layers"], row[name], strict=True)
             if not np.isnan(value)
-        }
+        } | {"total_distance": row["total_distance"]}
+
+    def _note(self):
+        if self._initial_weights is not None:
+            return ""
+        return "The distance is not known, since an older version began the record."
+
+    def _open(self, step):
+        super()._open(step)
+        if step and self._initial_weights is not None:
+            return
+        path = None
+        if self._log_dir is not None:
+            path = Path(self._log_dir) / f"{self._name}_initial.npz"
+        if step and path is not None and path.exists():
+            shapes = [tuple(v.shape) for v in self.model.trainable_variables]
+            self._initial_weights = read_arrays(path, shapes)
+        elif not self._rows:  # else the record is of an older version
+            self._initial_weights = to_host(self.model.trainable_variables)
+            if path is not None and backend.process_index() == 0:
+                write_arrays(path, self._initial_weights)

@@ -166,7 +166,7 @@ def draw_covariate_shift(figure, records, styles, layers):
 
 
 def draw_layer_scales(figure, records, styles, layers):
-    """Draws update ratio, effective learning rate and norm of the weights.
+    """Draws update ratio, effective learning rate, norm and distance of the weights.
 
     Args:
         figure: Figure or subfigure.
@@ -178,7 +178,10 @@ def draw_layer_scales(figure, records, styles, layers):
         "update_ratio": "|update| / |weights|",
         "effective_learning_rate": "effective learning rate",
         "weight_norm": "|weights|",
+        "distance": "|weights - initial|",
     }
+    if not all("distance" in of_label[0] for of_label in records.values()):
+        del rows["distance"]  # records of older versions lack it
     panels = figure.subplots(len(rows), len(layers), sharex=True, squeeze=False)
     for column, (title, names) in zip(panels.T, layers.items(), strict=True):
         for axes, quantity in zip(column, rows, strict=True):
@@ -186,8 +189,10 @@ def draw_layer_scales(figure, records, styles, layers):
                 shown = [select_layer(record, names[label]) for record in of_label]
                 draw_line(axes, shown, quantity, styles[label])
             low, high = axes.dataLim.intervaly
-            # A logarithmic axis of less than a decade has crowded labels.
-            format_over_steps(axes, log=high > 10 * low, xlabel="")
+            # A logarithmic axis of less than a decade has crowded labels, and the
+            # distance is zero at first.
+            log = high > 10 * low and quantity != "distance"
+            format_over_steps(axes, log=log, xlabel="")
         column[0].set_title(title)
         column[-1].set_xlabel("step")
     for axes, ylabel in zip(panels[:, 0], rows.values(), strict=True):

@@ -128,7 +128,7 @@ def layer_scales(runs: Runs, layers: Layers = None) -> Figure:
 
     One column per layer: the length of the update over that of the weights, the
     effective learning rate lr / ||W||^2 (empty for layers that no normalization
-    follows), and the norm of the weights.
+    follows), the norm of the weights, and their distance from the initial weights.
 
     Args:
         runs: What `LayerScaleProbe` recorded; see `landscape`.
@@ -157,7 +157,7 @@ def layer_scales(runs: Runs, layers: Layers = None) -> Figure:
         layers = _normalized_layers(records)
     chosen = _choose_layers(records, layers, count=3)
     drawing, panels = _drawing()
-    figure = drawing.new_figure(max(5.0, 3.6 * len(chosen)), 7.4)
+    figure = drawing.new_figure(max(5.0, 3.6 * len(chosen)), 9.4)
     panels.draw_layer_scales(
         figure,
         {label: [record] for label, record in records.items()},

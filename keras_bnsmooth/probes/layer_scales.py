@@ -39,6 +39,9 @@ class LayerScales:
             proportional to this rate. Here W is what the normalization makes
             scale-invariant: the kernel alone where the normalization subtracts the
             bias, see `probes/scale_invariance.py`.
+        distance: ||W - W(0)||, float64 [L], the distance from the initial weights; NaN
+            if they are not known.
+        total_distance: The same for all weights together.
     """
 
     layers: list[str]
@@ -46,6 +49,12 @@ class LayerScales:
     gradient_norm: np.ndarray
     update_ratio: np.ndarray
     effective_learning_rate: np.ndarray
+    distance: np.ndarray
+
+    @property
+    def total_distance(self) -> float:
+        """See above."""
+        return norm([self.distance])
 
     @property
     def note(self) -> str:
@@ -72,6 +81,7 @@ def layer_scales(
     x: Any = None,
     y: Any = None,
     sample_weight: Any = None,
+    initial_weights: Sequence | None = None,
     loss: autodiff.Loss | None = None,
 ) -> LayerScales:
     """Measures the scales of every layer at an update that an optimizer made.
@@ -95,6 +105,7 @@ def layer_scales(
         x: Inputs of one batch, as `model.fit` takes them, or None.
         y: Targets of the batch, or None if the model has none.
         sample_weight: Weights of the samples, or None.
+        initial_weights: W(0), where the distance is measured from, likewise, or None.
         loss: What to measure instead of the compiled loss, a function
             `(model, x, y, sample_weight) -> scalar`, see `landscape`.
 
@@ -123,7 +134,12 @@ def layer_scales(
             check_model(model)
         weights = _to_arrays(as_weights(model, weights))
         next_weights = _to_arrays(as_weights(model, next_weights, "next_weights"))
-        return measure_layer_scales(model, weights, next_weights, learning_rate, batch)
+        if initial_weights is not None:
+            initial = as_weights(model, initial_weights, "initial_weights")
+            initial_weights = _to_arrays(initial)
+        return measure_layer_scales(
+            model, weights, next_weights, learning_rate, batch, initial_weights
+        )
 
 
 def measure_layer_scales(
@@ -132,6 +148,7 @@ def measure_layer_scales(
     next_weights: Sequence[np.ndarray],
     learning_rate: float,
     batch: tuple | None = None,
+    initial_weights: Sequence[np.ndarray] | None = None,
 ) -> LayerScales:
     """Computes `LayerScales` from validated arguments.
 
@@ -141,11 +158,14 @@ def measure_layer_scales(
         next_weights: Arrays, W'.
         learning_rate: Float.
         batch: (x, y, sample_weight) as tensors, or None.
+        initial_weights: Arrays, W(0), or None.
     """
     layers = weight_layers(model)
     weight_norm = _norms(layers, weights)
-    moves = (b - a for a, b in zip(_wide(weights), _wide(next_weights), strict=True))
-    move = _norms(layers, moves)
+    move = _distances(layers, weights, next_weights)
+    distance = np.full(len(layers), np.nan)
+    if initial_weights is not None:
+        distance = _distances(layers, initial_weights, weights)
     if batch is None:
         gradient_norm = _recovered(model, layers, next_weights, move, learning_rate)
     else:
@@ -162,6 +182,7 @@ def measure_layer_scales(
             effective_learning_rate=_effective_rates(
                 model, layers, weights, learning_rate
             ),
+            distance=distance,
         )
 
 
@@ -216,6 +237,11 @@ def _norms(layers, arrays):
     """Returns the norm of each layer from the arrays of all variables."""
     norms = np.array([norm([array]) for array in _wide(arrays)])
     return np.array([norm([norms[list(layer.positions)]]) for layer in layers])
+
+
+def _distances(layers, arrays, others):
+    pairs = zip(_wide(arrays), _wide(others), strict=True)
+    return _norms(layers, (b - a for a, b in pairs))
 
 
 def _wide(arrays):

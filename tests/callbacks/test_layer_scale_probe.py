@@ -111,13 +111,80 @@ def test_tensorboard_shows_what_is_known(tmp_path):
     assert tags == {
         *(
             f"{name}/{layer}"
-            for name in ("weight_norm", "update_ratio")
+            for name in ("weight_norm", "update_ratio", "distance")
             for layer in ("a", "bn", "b")
         ),
         "effective_learning_rate/a",
+        "total_distance",
     }
     titles = [chart.title for chart in probe.dashboard().charts]
-    assert len(titles) == 4 and "Effective learning rate" in titles
+    assert len(titles) == 5 and "Effective learning rate" in titles
+
+
+class Stop(keras.callbacks.Callback):
+    """Stops training before an update, as a crash would."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.model.optimizer.iterations == self.step:
+            raise RuntimeError
+
+
+def test_distance_from_the_initial_weights_survives_a_restart(tmp_path):
+    model = build(keras.optimizers.Adam(0.01))
+    initial, distances, totals = arrays(model), [], []
+
+    class Reference(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) in (3, 6, 15):
+                moves = [
+                    a - b for a, b in zip(arrays(self.model), initial, strict=True)
+                ]
+                distances.append(norms(moves))
+                totals.append(reference.norm(moves))
+
+    without = kb.LayerScaleProbe(every=[3, 6, 15])
+    probe = kb.LayerScaleProbe(every=[3, 6, 15], log_dir=tmp_path)
+    with pytest.raises(RuntimeError):
+        fit(model, [Reference(), without, probe, Stop(8)])
+    resumed = kb.LayerScaleProbe(every=[3, 6, 15], log_dir=tmp_path)
+    fit(model, [Reference(), without, resumed], epochs=1)
+    for probe in (resumed, without):
+        assert probe.history["step"].tolist() == [3, 6, 15]
+        np.testing.assert_allclose(probe.history["distance"], distances, rtol=1e-5)
+        np.testing.assert_allclose(probe.history["total_distance"], totals, rtol=1e-5)
+    # A new training starts at its own weights.
+    model = build()
+    again = kb.LayerScaleProbe(every=9, log_dir=tmp_path, overwrite=True)
+    fit(model, [again])
+    np.testing.assert_array_equal(again.history["distance"][0], 0)
+    assert (again.history["distance"][1] > 0).all()
+
+
+def test_initial_weights_that_are_lost_or_damaged(tmp_path):
+    model, path = build(), tmp_path / "layer_scales_initial.npz"
+    fit(model, [kb.LayerScaleProbe(every=5, log_dir=tmp_path)])
+    whole = path.read_bytes()
+    for damaged in (whole[:-9], b"", b"no archive"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"initial\.npz is damaged; delete"):
+            fit(model, [kb.LayerScaleProbe(every=5, log_dir=tmp_path)])
+    path.unlink()
+    probe = kb.LayerScaleProbe(every=5, log_dir=tmp_path)
+    fit(model, [probe])
+    assert np.isfinite(probe.history["distance"][:2]).all()
+    assert np.isnan(probe.history["distance"][2:]).all()
+    assert "distance is not known" in probe.history["note"][-1]
+    path.write_bytes(whole)
+    other = build()
+    other.layers[0].trainable = False
+    other.compile("sgd", "mse")
+    other.optimizer.iterations.assign(10)
+    with pytest.raises(ValueError, match="as of another model; delete it"):
+        fit(other, [kb.LayerScaleProbe(every=5, log_dir=tmp_path)])
 
 
 def starts_with(probe, error, model=None):

@@ -265,7 +265,9 @@ def test_layer_scales_are_those_of_normalized_layers():
         "one",
         "two",
     ]
-    (ratio, _, _) = kb.plots.layer_scales(bn, layers=["one_bn"]).axes
+    bn |= {"distance": bn["update_ratio"] / 2}
+    ratio, _, _, distance = kb.plots.layer_scales(bn, layers=["one_bn"]).axes
+    np.testing.assert_allclose(distance.lines[0].get_ydata(), bn["distance"][:, 1])
     np.testing.assert_allclose(ratio.lines[0].get_ydata(), bn["update_ratio"][:, 1])
     with pytest.raises(ValueError, match="no layer_scales record"):
         kb.plots.layer_scales({"step": np.arange(3), "layers": bn["layers"]})

@@ -43,6 +43,10 @@ def test_norms_worked_out_by_hand():
     np.testing.assert_allclose(r.gradient_norm, np.sqrt(32), rtol=1e-6)
     np.testing.assert_allclose(r.update_ratio, 0.5 * np.sqrt(32) / 5, rtol=1e-6)
     assert np.isnan(r.effective_learning_rate).all()
+    assert np.isnan([*r.distance, r.total_distance]).all()
+    initial = [before[0] - [[2.0], [3.0]], before[1] + 6]
+    r = kb.probes.layer_scales(model, before, before, 0.5, initial_weights=initial)
+    assert (r.distance.tolist(), r.total_distance) == ([7], 7)
     given = kb.probes.layer_scales(model, before, before, 0.5, x=x, y=y)
     np.testing.assert_allclose(given.gradient_norm, np.sqrt(32), rtol=1e-6)
     assert given.update_ratio == 0
