@@ -7,6 +7,7 @@ from keras_bnsmooth.plots.probe_figures import (
     landscape,
     layer_scales,
     sharpness,
+    spectrum,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "landscape",
     "layer_scales",
     "sharpness",
+    "spectrum",
 ]

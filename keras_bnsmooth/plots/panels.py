@@ -13,7 +13,12 @@ from keras_bnsmooth.plots.columns import (
     summarize,
     with_ceiling,
 )
-from keras_bnsmooth.plots.drawing import draw_band, draw_line, format_over_steps
+from keras_bnsmooth.plots.drawing import (
+    draw_band,
+    draw_line,
+    format_over_steps,
+    set_log_scale,
+)
 from keras_bnsmooth.plots.ridges import draw_ridges
 
 
@@ -140,6 +145,29 @@ def draw_gradient_noise(figure, records, styles, layers):
     panels[0, 0].set_ylabel("noise scale")
     panels[1, 0].set_ylabel("|mean gradient|")
     panels[2, 0].set_ylabel("cosine between batches")
+
+
+def draw_spectrum(axes, spectra, styles):
+    """Draws densities of eigenvalues.
+
+    Args:
+        axes: Where to draw.
+        spectra: Dict from label to `Spectrum`.
+        styles: See above.
+    """
+    lowest, highest = np.inf, 0.0
+    for label, spectrum in spectra.items():
+        extent = np.ptp(spectrum.grid)
+        # A tenth of a single eigenvalue spread over the whole extent.
+        lowest = min(lowest, 0.1 / (spectrum.size * extent))
+        highest = max(highest, 3 * spectrum.density.max())
+        line = styles[label].line
+        axes.plot(spectrum.grid, spectrum.density, label=styles[label].label, **line)
+    axes.set(xlabel="eigenvalue of $H$", ylabel="density")
+    if np.isfinite(highest):
+        set_log_scale(axes, "y")
+        axes.set_ylim(lowest, highest)
+    axes.grid(alpha=0.3)
 
 
 def draw_covariate_shift(figure, records, styles, layers):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from keras_bnsmooth.callbacks import ProbeCallback
+    from keras_bnsmooth.probes import Spectrum
 
     Run: TypeAlias = str | os.PathLike[str] | ProbeCallback | Mapping[str, Any]
     Runs: TypeAlias = Run | Mapping[str, Run]
@@ -252,6 +253,42 @@ def gradient_noise(runs: Runs, layers: Layers = None) -> Figure:
         _styles(records),
         {" / ".join(dict.fromkeys(names.values())): names for names in chosen},
     )
+    return drawing.finish(figure)
+
+
+def spectrum(results: Spectrum | Mapping[str, Spectrum]) -> Figure:
+    """Draws the density of the eigenvalues of the Hessian, on a logarithmic axis.
+
+    Args:
+        results: What `kb.probes.spectrum` returned, or a dict from label to it, of
+            several runs or of several moments of one run, all drawn in one panel. A
+            label that names a normalization gets its style, see `landscape`.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: There is nothing to draw, or it is no `Spectrum`.
+
+    Example:
+    ```python
+    before = kb.probes.spectrum(model, x[:512], y[:512])
+    model.fit(x, y, batch_size=128, epochs=10)
+    after = kb.probes.spectrum(model, x[:512], y[:512])
+    figure = kb.plots.spectrum({"start": before, "end": after})
+    ```
+    """
+    labelled = results if isinstance(results, Mapping) else {"": results}
+    named = {str(label): result for label, result in labelled.items()}
+    if not named or not all(hasattr(r, "density") for r in named.values()):
+        raise ValueError(
+            "pass what kb.probes.spectrum returned, or a dict from label to it; "
+            f"received {results!r}."
+        )
+    drawing, panels = _drawing()
+    figure = drawing.new_figure(7, 4)
+    panels.draw_spectrum(figure.subplots(), named, _styles(named))
     return drawing.finish(figure)
 
 

@@ -14,6 +14,7 @@ from keras_bnsmooth.probes.internal_covariate_shift import (
 from keras_bnsmooth.probes.landscape import Landscape, landscape
 from keras_bnsmooth.probes.layer_scales import LayerScales, layer_scales
 from keras_bnsmooth.probes.sharpness import Sharpness, sharpness
+from keras_bnsmooth.probes.spectrum import Spectrum, spectrum
 
 __all__ = [
     "GradientNoise",
@@ -21,6 +22,7 @@ __all__ = [
     "Landscape",
     "LayerScales",
     "Sharpness",
+    "Spectrum",
     "activations",
     "critical_learning_rate",
     "gradient_noise",
@@ -28,4 +30,5 @@ __all__ = [
     "landscape",
     "layer_scales",
     "sharpness",
+    "spectrum",
 ]

@@ -1,4 +1,4 @@
-"""Extreme eigenvalues of a symmetric operator, by the Lanczos method.
+"""Eigenvalues of a symmetric operator, by the Lanczos method.
 
 Vectors are lists of NumPy arrays in the precision of the weights. They stay in host
 memory, and their inner products are accumulated in float64. Only two Lanczos vectors
@@ -95,19 +95,12 @@ def extreme_eigenvalues(
     scale, asymmetry, alignment, accurate = 0.0, 0.0, np.nan, False
     for count in range(1, iterations + 1):
         overlaps.append(inner(v, direction))
-        w = product(v)
-        diagonal.append(inner(v, w))
-        add_scaled(w, -diagonal[-1], v)
-        if previous is not None:
-            beta = off_diagonal[-1]
-            # After a small beta, rounding makes v less orthogonal to `previous`.
-            if beta > _ORTHOGONAL * scale:
-                asymmetry = max(asymmetry, abs(inner(previous, w) - beta))
-            add_scaled(w, -beta, previous)
-        # Subtracting once more removes the rounding error of the first time.
-        correction = inner(v, w)
-        add_scaled(w, -correction, v)
-        diagonal[-1] += correction
+        beta = off_diagonal[-1] if off_diagonal else 0.0
+        w, entry, difference = _step(product, v, previous, beta)
+        # After a small beta, rounding makes v less orthogonal to `previous`.
+        if beta > _ORTHOGONAL * scale:
+            asymmetry = max(asymmetry, difference)
+        diagonal.append(entry)
         residual = norm(w)
 
         beside = np.diag(off_diagonal, 1)
@@ -138,6 +131,96 @@ def extreme_eigenvalues(
         previous, v = v, scaled(w, 1 / residual)
     relative = asymmetry / scale if scale else 0.0
     return ExtremeEigenvalues(largest, smallest, alignment, float(relative), count)
+
+
+@dataclasses.dataclass(frozen=True)
+class Quadrature:
+    """Result of `quadrature`: J nodes, which are Ritz values, for a start u.
+
+    Attributes:
+        nodes: Ritz values, ascending, float64 [J].
+        weights: Their weights, [J], which sum to 1: u' f(H) u / ||u||^2 is about the
+            sum of f(node) times weight, and exactly that for polynomials f of a degree
+            below 2 J.
+        error_bounds: An eigenvalue of H lies at most this far from each node, [J], as
+            do copies of it that rounding adds.
+        mean: u' H u / ||u||^2.
+        mean_square: ||H u||^2 / ||u||^2.
+        asymmetry: As in `ExtremeEigenvalues`.
+    """
+
+    nodes: np.ndarray
+    weights: np.ndarray
+    error_bounds: np.ndarray
+    mean: float
+    mean_square: float
+    asymmetry: float
+
+
+def quadrature(
+    product: Callable[[Vector], Vector], start: Vector, steps: int
+) -> Quadrature | None:
+    """Computes a Gauss quadrature of the spectrum of H as a start vector sees it.
+
+    Args:
+        product: Returns H v as new arrays.
+        start: Vector u. Overwritten.
+        steps: Largest number of products, positive.
+
+    Returns:
+        A `Quadrature`, or None if a product is not finite.
+    """
+    unit = float(np.finfo(start[0].dtype).eps)
+    v, previous = scaled(start, 1 / norm(start)), None
+    del start  # would keep the memory of the first v
+    diagonal: list[float] = []
+    off_diagonal: list[float] = []
+    scale, asymmetry = 0.0, 0.0
+    for count in range(1, steps + 1):
+        beta = off_diagonal[-1] if off_diagonal else 0.0
+        w, entry, difference = _step(product, v, previous, beta)
+        residual = norm(w)
+        if not np.isfinite(entry) or not np.isfinite(residual):
+            return None
+        if beta > _ORTHOGONAL * scale:
+            asymmetry = max(asymmetry, difference)
+        diagonal.append(entry)
+        scale = max(scale, abs(entry), beta, residual)
+        precision = max(unit, asymmetry / scale) if scale else unit
+        exhausted = residual <= _EXHAUSTED * precision * scale
+        if exhausted or count == steps:
+            break
+        off_diagonal.append(residual)
+        previous, v = v, scaled(w, 1 / residual)
+    beside = np.diag(off_diagonal, 1)
+    nodes, vectors = np.linalg.eigh(beside + np.diag(diagonal) + beside.T)
+    first = off_diagonal[0] if off_diagonal else residual
+    scale = np.max(np.abs(nodes))
+    return Quadrature(
+        nodes=nodes,
+        weights=np.square(vectors[0]),
+        error_bounds=residual * np.abs(vectors[-1]) + _EXHAUSTED * precision * scale,
+        mean=diagonal[0],
+        mean_square=diagonal[0] ** 2 + first**2,
+        asymmetry=float(asymmetry / scale) if scale else 0.0,
+    )
+
+
+def _step(product, v, previous, beta):
+    """Returns H v less its parts along v and `previous`, v'H v, and an asymmetry.
+
+    The latter is |previous'(H v) - beta|, where beta is the same from the step before.
+    """
+    w = product(v)
+    entry, difference = inner(v, w), 0.0
+    add_scaled(w, -entry, v)
+    if previous is not None:
+        difference = abs(inner(previous, w) - beta)
+        add_scaled(w, -beta, previous)
+    # Subtracting once more removes the rounding error of the first time.
+    correction = inner(v, w)
+    add_scaled(w, -correction, v)
+    return w, entry + correction, difference
 
 
 def inner(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:

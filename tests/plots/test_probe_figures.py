@@ -235,6 +235,25 @@ def test_gradient_noise_of_all_weights_and_of_layers():
         kb.plots.gradient_noise({"step": [0], "layers": [["one"]]})
 
 
+def test_spectra_of_several_moments_are_drawn_on_a_logarithmic_axis():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    result = kb.probes.spectrum(model, X, X**2, draws=2)
+    figure = kb.plots.spectrum({"start": result, "end": result})
+    (axes,) = figure.axes
+    assert axes.get_yscale() == "log"
+    for line in axes.lines:
+        np.testing.assert_array_equal(line.get_xdata(), result.grid)
+        np.testing.assert_array_equal(line.get_ydata(), result.density)
+    low, high = axes.get_ylim()
+    assert 0 < low < result.density.max() < high
+    assert legend(figure) == ["start", "end"]
+    assert legend(kb.plots.spectrum(result)) == []
+    for nothing in ({}, {"bn": 3}, "runs/bn"):
+        with pytest.raises(ValueError, match=r"what kb\.probes\.spectrum returned"):
+            kb.plots.spectrum(nothing)
+
+
 def scales(layers, rates, rows=3):
     """A record of layer scales with the same effective rates at every step."""
     shape = (rows, len(layers))

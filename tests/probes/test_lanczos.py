@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_bnsmooth.probes.lanczos import extreme_eigenvalues
+from keras_bnsmooth.probes.lanczos import extreme_eigenvalues, quadrature
 
 RNG = np.random.default_rng(0)
 
@@ -105,3 +105,57 @@ def test_products_that_are_not_finite(value):
     matrix[0, 0] = value
     r = run(matrix)
     assert np.isnan([r.largest.value, r.smallest.error_bound, r.alignment]).all()
+
+
+def weigh(matrix, start, steps):
+    """A quadrature of functions of a matrix, as a list of two arrays."""
+    split = len(matrix) // 3
+
+    def product(vector):
+        image = matrix @ np.concatenate(vector)
+        return [image[:split], image[split:]]
+
+    return quadrature(product, [start[:split].copy(), start[split:].copy()], steps)
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_a_quadrature_is_exact_for_polynomials(name):
+    matrix, _ = rotated(SPECTRA[name])
+    matrix = matrix / np.abs(SPECTRA[name]).max()
+    start = RNG.normal(size=len(matrix))
+    r = weigh(matrix, start, steps=4)
+    assert r.weights.sum() == pytest.approx(1)
+    image, square = start, start @ start
+    for power in range(1, 8):
+        image = matrix @ image
+        expected = start @ image / square
+        assert r.weights @ r.nodes**power == pytest.approx(expected, abs=1e-12)
+        if power == 1:
+            assert r.mean == pytest.approx(expected)
+            assert r.mean_square == pytest.approx(image @ image / square)
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize("steps", [20, 60, 300])
+def test_many_steps_without_reorthogonalization(name, steps):
+    eigenvalues = SPECTRA[name]
+    scale = np.abs(eigenvalues).max()
+    matrix, q = rotated(eigenvalues)
+    start = RNG.normal(size=len(matrix))
+    r = weigh(matrix, start, steps)
+    # Every node is near an eigenvalue, copies of others included.
+    nearest = np.abs(r.nodes[:, None] - eigenvalues).min(axis=1)
+    assert (nearest <= r.error_bounds + 1e-14 * scale).all()
+    if steps >= 60:
+        # Copies share the weight of what they are copies of.
+        shares = (q.T @ start) ** 2 / (start @ start)
+        for function in (np.exp, np.cos):
+            expected = shares @ function(eigenvalues / scale)
+            found = r.weights @ function(r.nodes / scale)
+            assert found == pytest.approx(expected, abs=1e-10)
+
+
+def test_a_quadrature_of_products_that_are_not_finite():
+    matrix, _ = rotated(SPECTRA["spread"])
+    matrix[0, 0] = np.nan
+    assert weigh(matrix, np.ones(40), steps=5) is None
