@@ -50,6 +50,8 @@ class GradientNoiseProbe(ProbeCallback):
         overwrite: Whether to replace the record of another run in `log_dir`.
         on_error: `"raise"`, or `"warn"` and train on without the probe, see
             `kb.ProbeCallback`.
+        budget: Share of the training time that measurements may take, see
+            `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -86,6 +88,7 @@ class GradientNoiseProbe(ProbeCallback):
         dry_run: bool = True,
         overwrite: bool = False,
         on_error: str = "raise",
+        budget: float | None = None,
     ):
         super().__init__(
             data,
@@ -97,6 +100,7 @@ class GradientNoiseProbe(ProbeCallback):
             dry_run=dry_run,
             overwrite=overwrite,
             on_error=on_error,
+            budget=budget,
         )
         if not isinstance(batches, (int, np.integer)) or batches < 2:
             raise ValueError(
