@@ -240,4 +240,5 @@ def _start(u: Vector, seed) -> Vector:
     length = norm(u)
     if 0 < length < np.inf:
         add_scaled(start, norm(start) / length, u)
-    return start
+    # With a single weight, the two may cancel.
+    return start if norm(start) > 0 else [np.ones_like(part) for part in u]

@@ -170,3 +170,14 @@ def test_invalid_arguments(arguments, message):
     model, (x, y) = small_models.mlp()
     with pytest.raises(ValueError, match=message):
         probes.sharpness(model, x, y, **arguments)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_single_weight(seed):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile("sgd", "mse")
+    x = np.array([[1.0], [2.0]])
+    # The loss is mean(x**2) (w - 1)**2.
+    found = probes.sharpness(model, x, x, seed=seed)
+    assert found.sharpness == pytest.approx(5.0, rel=1e-6)
+    assert found.lowest_eigenvalue == pytest.approx(5.0, rel=1e-6)
