@@ -27,6 +27,7 @@ from keras_bnsmooth.callbacks import (
     LogSpaced,
     ProbeCallback,
     SharpnessProbe,
+    SpectrumProbe,
     Successive,
     UpdateProbe,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "NoisyBatchNormalization",
     "ProbeCallback",
     "SharpnessProbe",
+    "SpectrumProbe",
     "Successive",
     "UpdateProbe",
     "callbacks",

@@ -8,6 +8,7 @@ from keras_bnsmooth.callbacks.layer_scale_probe import LayerScaleProbe
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.callbacks.schedules import AtSteps, EveryN, LogSpaced, Successive
 from keras_bnsmooth.callbacks.sharpness_probe import SharpnessProbe
+from keras_bnsmooth.callbacks.spectrum_probe import SpectrumProbe
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "LogSpaced",
     "ProbeCallback",
     "SharpnessProbe",
+    "SpectrumProbe",
     "Successive",
     "UpdateProbe",
 ]

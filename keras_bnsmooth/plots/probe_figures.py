@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -256,20 +257,22 @@ def gradient_noise(runs: Runs, layers: Layers = None) -> Figure:
     return drawing.finish(figure)
 
 
-def spectrum(results: Spectrum | Mapping[str, Spectrum]) -> Figure:
+def spectrum(results: Spectrum | Run | Mapping[str, Spectrum | Run]) -> Figure:
     """Draws the density of the eigenvalues of the Hessian, on a logarithmic axis.
 
     Args:
-        results: What `kb.probes.spectrum` returned, or a dict from label to it, of
-            several runs or of several moments of one run, all drawn in one panel. A
-            label that names a normalization gets its style, see `landscape`.
+        results: What `kb.probes.spectrum` returned or `SpectrumProbe` recorded (see
+            `landscape`), or a dict from label to it, all drawn in one panel. Of a
+            record, up to four moments are drawn. A label that names a normalization
+            gets its style, see `landscape`.
 
     Returns:
         A matplotlib `Figure`, which notebooks display and `savefig` writes.
 
     Raises:
+        FileNotFoundError: There is no such folder, or it lacks the record.
         ModuleNotFoundError: Matplotlib is not installed.
-        ValueError: There is nothing to draw, or it is no `Spectrum`.
+        ValueError: There is nothing to draw, or it is no spectrum.
 
     Example:
     ```python
@@ -279,17 +282,35 @@ def spectrum(results: Spectrum | Mapping[str, Spectrum]) -> Figure:
     figure = kb.plots.spectrum({"start": before, "end": after})
     ```
     """
-    labelled = results if isinstance(results, Mapping) else {"": results}
-    named = {str(label): result for label, result in labelled.items()}
-    if not named or not all(hasattr(r, "density") for r in named.values()):
-        raise ValueError(
-            "pass what kb.probes.spectrum returned, or a dict from label to it; "
-            f"received {results!r}."
-        )
+    labelled: Mapping[str, Any] = {"": results}
+    if isinstance(results, Mapping) and "step" not in results:
+        labelled = results
+    spectra: dict[str, Any] = {}
+    for label, result in labelled.items():
+        if hasattr(result, "density"):
+            spectra[str(label)] = result
+        else:
+            runs = {str(label): result} if label else result
+            spectra |= _moments(
+                _read_all(runs, "spectrum", ("grid", "density", "size"))
+            )
+    if not spectra:
+        raise ValueError("there is nothing to draw: the dict of spectra is empty.")
     drawing, panels = _drawing()
     figure = drawing.new_figure(7, 4)
-    panels.draw_spectrum(figure.subplots(), named, _styles(named))
+    panels.draw_spectrum(figure.subplots(), spectra, _styles(spectra))
     return drawing.finish(figure)
+
+
+def _moments(records):
+    """Returns a dict from label and step to spectrum, of up to four per record."""
+    return {
+        f"{label}, step {record['step'][t]}".removeprefix(", "): types.SimpleNamespace(
+            **{name: record[name][t] for name in ("grid", "density", "size")}
+        )
+        for label, record in records.items()
+        for t in np.unique(np.linspace(0, len(record["step"]) - 1, 4).astype(int))
+    }
 
 
 def activations(runs: Runs, layers: Layers = None) -> Figure:

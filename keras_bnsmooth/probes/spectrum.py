@@ -149,24 +149,26 @@ def spectrum(
     with autodiff.objective(model, loss):
         batch = to_tensors(model, x, y, sample_weight)
         check_model(model)
-        counts = {"steps": steps, "draws": draws, "eigenvalues": eigenvalues}
-        for name, count in counts.items():
-            if not isinstance(count, (int, np.integer)) or count < 1:
-                raise ValueError(
-                    f"{name} must be a positive integer; received {count!r}."
-                )
+        check_counts(steps=steps, draws=draws, eigenvalues=eigenvalues)
         positions = _positions(model, layers)
         once(model, check_sharpness)(batch)
-        r = _measure(model, batch, steps, draws, eigenvalues, positions, seed)
-        check_symmetry(model, r.asymmetry)
-        return r
+        return measure_spectrum(
+            model, batch, steps, draws, eigenvalues, seed, positions
+        )
+
+
+def check_counts(**counts: Any) -> None:
+    """Raises a ValueError unless all arguments are positive integers."""
+    for name, count in counts.items():
+        if not isinstance(count, (int, np.integer)) or count < 1:
+            raise ValueError(f"{name} must be a positive integer; received {count!r}.")
 
 
 def _positions(model, layers):
-    """Returns the positions of the weights of layers, all of them for None."""
-    known = {layer.name: layer.positions for layer in weight_layers(model)}
+    """Returns the positions of the weights of layers, or None for all."""
     if layers is None:
-        return range(len(model.trainable_variables))
+        return None
+    known = {layer.name: layer.positions for layer in weight_layers(model)}
     names = [layers] if isinstance(layers, str) else list(layers)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
@@ -177,7 +179,28 @@ def _positions(model, layers):
     return [position for name in dict.fromkeys(names) for position in known[name]]
 
 
-def _measure(model, batch, steps, draws, count, positions, seed):
+def measure_spectrum(
+    model: keras.Model,
+    batch: tuple,
+    steps: int,
+    draws: int,
+    count: int,
+    seed: int | Sequence[int],
+    positions: Sequence[int] | None = None,
+) -> Spectrum:
+    """Computes a `Spectrum` from tensors.
+
+    Args:
+        model: The model.
+        batch: (x, y, sample_weight) as tensors.
+        steps: See `spectrum`.
+        draws: See `spectrum`.
+        count: k, see `spectrum`.
+        seed: Determines the random vectors.
+        positions: Those of the weights to which H is restricted, or None for all.
+    """
+    if positions is None:
+        positions = range(len(model.trainable_variables))
     product = _restricted_product(model, batch, positions)
     of_block = [model.trainable_variables[i] for i in positions]
     size = sum(int(np.prod(v.shape)) for v in of_block)
@@ -188,9 +211,10 @@ def _measure(model, batch, steps, draws, count, positions, seed):
     for _ in range(draws):
         vectors.append(_orthogonal_draw(generator, of_block, vectors))
         start = [part.copy() for part in vectors[-1]]
-        found.append(quadrature(product, start, steps))
-    if any(one is None for one in found):
-        return _nothing(size, count)
+        one = quadrature(product, start, steps)
+        if one is None:
+            return _nothing(size, count)
+        found.append(one)
     nodes = np.concatenate([one.nodes for one in found])
     weights = np.concatenate([one.weights for one in found]) / draws
     bounds = np.concatenate([one.error_bounds for one in found])
@@ -202,6 +226,8 @@ def _measure(model, batch, steps, draws, count, positions, seed):
     known = np.maximum(np.abs(nodes[distinct]) - bounds[distinct], 0)
     square = max(square, np.sum(known**2))
     grid, density = _smooth(nodes, weights)
+    asymmetry = max(one.asymmetry for one in found)
+    check_symmetry(model, asymmetry)
     return Spectrum(
         eigenvalues=nodes[largest],
         error_bounds=bounds[largest],
@@ -214,7 +240,7 @@ def _measure(model, batch, steps, draws, count, positions, seed):
         ritz_values=nodes,
         ritz_weights=weights,
         size=size,
-        asymmetry=max(one.asymmetry for one in found),
+        asymmetry=asymmetry,
     )
 
 

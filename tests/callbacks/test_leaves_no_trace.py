@@ -14,6 +14,7 @@ from keras_bnsmooth.callbacks import (
     LandscapeProbe,
     LayerScaleProbe,
     SharpnessProbe,
+    SpectrumProbe,
 )
 from keras_bnsmooth.models.norms import NORMS, normalize
 
@@ -77,6 +78,7 @@ def all_probes(log_dir, batch=BATCH, **arguments):
         SharpnessProbe(batch, every=6, log_dir=log_dir, iterations=3, **arguments),
         LandscapeProbe(batch, every=7, direction="random"),
         GradientNoiseProbe(batch, every=5, batches=4, log_dir=log_dir),
+        SpectrumProbe(batch, every=6, steps=3, draws=1, log_dir=log_dir),
     ]
 
 

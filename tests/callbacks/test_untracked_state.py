@@ -134,6 +134,7 @@ PROBES = {
     "ics": lambda batch: kb.ICSProbe(batch, every=1),
     "layer scales": lambda batch: kb.LayerScaleProbe(batch, every=1),
     "gradient noise": lambda batch: kb.GradientNoiseProbe(batch, every=1, batches=2),
+    "spectrum": lambda batch: kb.SpectrumProbe(batch, every=1, steps=3, draws=1),
     "activations": lambda batch: kb.ActivationProbe(batch, every=1),
 }
 

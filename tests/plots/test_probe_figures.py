@@ -249,9 +249,25 @@ def test_spectra_of_several_moments_are_drawn_on_a_logarithmic_axis():
     assert 0 < low < result.density.max() < high
     assert legend(figure) == ["start", "end"]
     assert legend(kb.plots.spectrum(result)) == []
-    for nothing in ({}, {"bn": 3}, "runs/bn"):
-        with pytest.raises(ValueError, match=r"what kb\.probes\.spectrum returned"):
-            kb.plots.spectrum(nothing)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        kb.plots.spectrum({})
+    with pytest.raises(ValueError, match="pass a run folder, a probe or its history"):
+        kb.plots.spectrum({"bn": 3})
+
+
+def test_spectra_of_a_record_are_drawn_at_four_moments(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    probe = kb.SpectrumProbe((X, X**2), every=1, steps=3, draws=1, log_dir=tmp_path)
+    model.fit(X, X**2, epochs=7, verbose=0, callbacks=[probe])
+    figure = kb.plots.spectrum(probe)
+    assert legend(figure) == ["step 0", "step 2", "step 4", "step 6"]
+    for line, density in zip(
+        figure.axes[0].lines, probe.history["density"][::2], strict=True
+    ):
+        np.testing.assert_array_equal(line.get_ydata(), density)
+    figure = kb.plots.spectrum({"bn": tmp_path, "one": probe.history})
+    assert legend(figure)[3:5] == ["bn, step 6", "one, step 0"]
 
 
 def scales(layers, rates, rows=3):
