@@ -29,6 +29,7 @@ from keras_bnsmooth.callbacks import (
     SharpnessProbe,
     SpectrumProbe,
     Successive,
+    TrajectoryProbe,
     UpdateProbe,
 )
 from keras_bnsmooth.layers import (
@@ -56,6 +57,7 @@ __all__ = [
     "SharpnessProbe",
     "SpectrumProbe",
     "Successive",
+    "TrajectoryProbe",
     "UpdateProbe",
     "callbacks",
     "layers",

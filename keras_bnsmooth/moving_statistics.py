@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ from keras import ops
 from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.autodiff.generators import preserve_global_generators
 from keras_bnsmooth.layers import LpNormalization, NoisyBatchNormalization
-from keras_bnsmooth.probes.arguments import check_built
+from keras_bnsmooth.probes.arguments import check_built, to_batches
 
 
 @preserve_global_generators()
@@ -69,24 +69,47 @@ def recompute_moving_statistics(
     True
     """
     check_built(model)
+    inputs = (x for x, *_ in to_batches(data))
+    statistics = averaged_statistics(model, inputs, noise=bool(noise))
+    for variable in model.non_trainable_variables:
+        if id(variable) in statistics:
+            variable.assign(statistics[id(variable)])
+
+
+def averaged_statistics(
+    model: keras.Model,
+    inputs: Iterable,
+    weights: Sequence | None = None,
+    *,
+    noise: bool = False,
+) -> dict[int, Any]:
+    """Returns what `recompute_moving_statistics` assigns, by the `id` of variables.
+
+    Args:
+        model: A built model, which stays as it is.
+        inputs: Inputs x of batches, as tensors.
+        weights: One tensor per trainable variable, or None for the present values.
+        noise: As above.
+
+    Raises:
+        ValueError: As above.
+    """
     layers = _normalizations(model)
     if not any(layer.trainable for layer in layers):
         raise _nothing_to_recompute(model)
-    state = [ops.convert_to_tensor(v) for v in model.non_trainable_variables]
+    state = [ops.convert_to_tensor(v.value) for v in model.non_trainable_variables]
     samples = [ops.zeros((), "float32") for _ in layers]
-    update = autodiff.compiled(model, _update, noise=bool(noise))
-    for x in _inputs(data):
+    update = autodiff.compiled(model, _update, noise=noise)
+    for x in inputs:
         keras_model.check_input(model, x)
         x = autodiff.shard_batch(model, x)
-        state, samples = update(x, state, samples)
+        state, samples = update(x, state, samples, weights)
     averaged = [layer for layer, n in zip(layers, samples, strict=True) if float(n) > 0]
     if not averaged:
         raise _nothing_to_recompute(model)
+    ids = {id(v) for layer in averaged for v in _moving_statistics(layer)}
     variables = zip(model.non_trainable_variables, state, strict=True)
-    values = {id(variable): value for variable, value in variables}
-    for layer in averaged:
-        for variable in _moving_statistics(layer):
-            variable.assign(values[id(variable)])
+    return {id(v): value for v, value in variables if id(v) in ids}
 
 
 def _normalizations(model):
@@ -106,43 +129,21 @@ def _nothing_to_recompute(model):
     )
 
 
-def _inputs(data):
-    """Yields the inputs of each batch as tensors, at least one."""
-    if isinstance(data, (tuple, Mapping)) or hasattr(data, "shape"):
-        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
-        yield keras_model.arrays_to_tensors(x)[0]
-        return
-    if not hasattr(data, "__iter__"):
-        raise ValueError(
-            "data must be a batch x or (x, y), or an iterable of batches such as a "
-            f"tf.data.Dataset; received {type(data).__name__}."
-        )
-    if isinstance(data, keras.utils.PyDataset) and data.num_batches is None:
-        raise ValueError(
-            "data must end; received a PyDataset whose num_batches is None. Pass "
-            "one that knows its number of batches, or a list of batches."
-        )
-    empty = True
-    for batch in data:
-        empty = False
-        yield keras_model.batch_to_tensors(batch)[0]
-    if empty:
-        raise ValueError("data must have at least one batch; received none.")
-
-
-def _update(model, weights, _, x, state, samples, noise):
+def _update(model, present, _, x, state, samples, weights, noise):
     """Returns the state and the numbers of samples after one more batch.
 
     Args:
         model: The model.
-        weights: One tensor per variable in `model.trainable_variables`.
+        present: Current values of the trainable variables.
         _: Current values of the non-trainable variables; `state` replaces them.
         x: Inputs of the batch.
         state: Values of the non-trainable variables after the batches so far.
         samples: Number of samples that each normalization has averaged over so far.
+        weights: Values of the trainable variables, or None for `present`.
         noise: Whether to leave noise on.
     """
     layers = _normalizations(model)
+    weights = present if weights is None else weights
     # TensorFlow calls the model in one thread per replica.
     replica = threading.local()
     calls = [

@@ -199,7 +199,9 @@ def probe_callbacks(batch_of_step, workdir, successive=True, **landscape_argumen
             )
         # SGD's update tells its gradient, so layer scales need no data.
         data = batch_of_step if probe.needs_data else None
-        callbacks.append(probe(data, every=every, log_dir=workdir, **arguments))
+        # Else they would be among the metrics of the run.
+        arguments = {"log_dir": workdir, "logs": False, **arguments}
+        callbacks.append(probe(data, every=every, **arguments))
     return callbacks
 
 

@@ -81,6 +81,12 @@ def compiled_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> Any
     return keras_model.compute_loss(model, x, y, y_pred, sample_weight)
 
 
+def inference_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> Any:
+    """Returns the compiled loss of the model in inference mode, as `evaluate` does."""
+    y_pred = keras_model.call_in_inference_mode(model, x)
+    return keras_model.compute_loss(model, x, y, y_pred, sample_weight, training=False)
+
+
 def check_trains_compiled_loss(model: keras.Model) -> None:
     """Raises a ValueError if nobody knows what the model trains.
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_bnsmooth import keras_model
 from keras_bnsmooth.autodiff.generators import replay_global_generators
-from keras_bnsmooth.autodiff.objective import compiled_loss, loss_of
+from keras_bnsmooth.autodiff.objective import compiled_loss, inference_loss, loss_of
 from keras_bnsmooth.autodiff.untracked_state import replay_untracked_state
 
 
@@ -95,7 +95,7 @@ def training_loss(model: keras.Model, weights, state, x, y, sample_weight):
     with evaluation(model, weights, state) as scope:
         # All of it inside the scope, since regularizers read the weights too.
         value = loss(model, x, y, sample_weight)
-    if loss is compiled_loss:
+    if loss in (compiled_loss, inference_loss):
         return value
     _check_variables(model, scope.unmapped)
     value = ops.convert_to_tensor(value)

@@ -14,7 +14,7 @@ import functools
 import random
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
@@ -38,7 +38,7 @@ def preserve_untracked_state(
 
     Args:
         model: The model.
-        loss: A loss other than the compiled one, or None.
+        loss: A loss other than the compiled one, an optimizer, or None.
     """
     restore = save_untracked_state(model, loss)
     try:
@@ -95,13 +95,19 @@ def replay_untracked_state(
 
 
 @contextlib.contextmanager
-def preserve_variables(model: keras.Model) -> Iterator[None]:
+def preserve_variables(
+    model: keras.Model, others: Iterable[keras.Variable] = ()
+) -> Iterator[None]:
     """Context that restores all variables of a model and its metrics on exit.
 
     Metrics that are created inside, as for the losses of several outputs, start at zero
     again.
+
+    Args:
+        model: The model.
+        others: Variables to restore, too.
     """
-    variables = [*model.variables, *model.metrics_variables]
+    variables = [*model.variables, *model.metrics_variables, *others]
     values = [np.array(v.numpy()) for v in variables]
     try:
         yield

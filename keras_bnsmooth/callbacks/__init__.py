@@ -9,6 +9,7 @@ from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.callbacks.schedules import AtSteps, EveryN, LogSpaced, Successive
 from keras_bnsmooth.callbacks.sharpness_probe import SharpnessProbe
 from keras_bnsmooth.callbacks.spectrum_probe import SpectrumProbe
+from keras_bnsmooth.callbacks.trajectory_probe import TrajectoryProbe
 from keras_bnsmooth.callbacks.update_probe import UpdateProbe
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "SharpnessProbe",
     "SpectrumProbe",
     "Successive",
+    "TrajectoryProbe",
     "UpdateProbe",
 ]

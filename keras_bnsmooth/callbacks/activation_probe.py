@@ -48,6 +48,8 @@ class ActivationProbe(ProbeCallback):
             `kb.ProbeCallback`.
         budget: Share of the training time that measurements may take, see
             `ProbeCallback`.
+        logs: Whether to add `mean` and `variance`, means over layers, to `logs`, see
+            `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `batch_step` [T] (the
@@ -72,6 +74,8 @@ class ActivationProbe(ProbeCallback):
     ```
     """
 
+    logged = ("mean", "variance")
+
     def __init__(
         self,
         data: Any,
@@ -88,6 +92,7 @@ class ActivationProbe(ProbeCallback):
         overwrite: bool = False,
         on_error: str = "raise",
         budget: float | None = None,
+        logs: bool = True,
     ):
         super().__init__(
             data,
@@ -98,6 +103,7 @@ class ActivationProbe(ProbeCallback):
             overwrite=overwrite,
             on_error=on_error,
             budget=budget,
+            logs=logs,
         )
         if bins < 1 or bins != int(bins):
             raise ValueError(f"bins must be a positive integer; received {bins}.")

@@ -52,6 +52,8 @@ class GradientNoiseProbe(ProbeCallback):
             `kb.ProbeCallback`.
         budget: Share of the training time that measurements may take, see
             `ProbeCallback`.
+        logs: Whether to add `noise_scale`, `signal`, `variance` and `cosine`, of all
+            weights together, to `logs`, see `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -73,6 +75,7 @@ class GradientNoiseProbe(ProbeCallback):
     ```
     """
 
+    logged = ("noise_scale", "signal", "variance", "cosine")
     needs_loss = True
 
     def __init__(
@@ -89,6 +92,7 @@ class GradientNoiseProbe(ProbeCallback):
         overwrite: bool = False,
         on_error: str = "raise",
         budget: float | None = None,
+        logs: bool = True,
     ):
         super().__init__(
             data,
@@ -101,6 +105,7 @@ class GradientNoiseProbe(ProbeCallback):
             overwrite=overwrite,
             on_error=on_error,
             budget=budget,
+            logs=logs,
         )
         if not isinstance(batches, (int, np.integer)) or batches < 2:
             raise ValueError(

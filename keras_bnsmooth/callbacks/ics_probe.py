@@ -50,6 +50,8 @@ class ICSProbe(UpdateProbe):
             `kb.ProbeCallback`.
         budget: Share of the training time that measurements may take, see
             `ProbeCallback`.
+        logs: Whether to add `l2` and `cosine`, means over layers, to `logs`, see
+            `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -71,6 +73,7 @@ class ICSProbe(UpdateProbe):
     ```
     """
 
+    logged = ("l2", "cosine")
     needs_loss = True
 
     def __init__(
@@ -89,6 +92,7 @@ class ICSProbe(UpdateProbe):
         overwrite: bool = False,
         on_error: str = "raise",
         budget: float | None = None,
+        logs: bool = True,
     ):
         super().__init__(
             data,
@@ -101,6 +105,7 @@ class ICSProbe(UpdateProbe):
             overwrite=overwrite,
             on_error=on_error,
             budget=budget,
+            logs=logs,
         )
         self.needs_update = check_update(update)
         self._options = {

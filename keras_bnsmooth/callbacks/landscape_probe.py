@@ -8,7 +8,11 @@ import numpy as np
 from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
 from keras_bnsmooth.probes.arguments import check_model
-from keras_bnsmooth.probes.directions import check_direction, random_direction
+from keras_bnsmooth.probes.directions import (
+    check_direction,
+    random_direction,
+    update_direction,
+)
 from keras_bnsmooth.probes.landscape import (
     check_landscape,
     check_step_sizes,
@@ -22,6 +26,7 @@ _MULTIPLES = tuple(np.geomspace(0.5, 4.0, 8))
 # Their names in chart titles.
 _DIRECTIONS = {
     "gradient": "the gradient",
+    "update": "the optimizer's update",
     "random": "a random direction",
     "filter_normalized_random": "a filter-normalized random direction",
 }
@@ -33,6 +38,9 @@ class LandscapeProbe(ProbeCallback):
     TensorBoard shows loss, gradient norm and beta under *Time Series*, and the bands of
     the loss and of the change of the gradient under *Custom Scalars*.
 
+    With momentum or Adam, pass `direction="update"`: the default moves along the
+    gradient by multiples of the learning rate, as only plain SGD does.
+
     Args:
         data: What to measure on: one batch (x, y) or (x, y, sample_weight); a
             function from the step to a batch; a `keras.utils.PyDataset`; or a
@@ -41,12 +49,16 @@ class LandscapeProbe(ProbeCallback):
             such as `LogSpaced()`.
         log_dir: Directory for `landscape.jsonl` and TensorBoard events, or None.
         step_sizes: Step sizes s along the direction, K positive numbers. Defaults to
-            `multiples` of the optimizer's learning rate at each measurement; required
-            if there is no single learning rate, as with a `MultiOptimizer`.
-        multiples: Step sizes in multiples of the learning rate, K positive numbers.
-            Defaults to 8 from 1/2 to 4, log-spaced. Pass either this or `step_sizes`.
-        direction: `"gradient"`, `"random"` or `"filter_normalized_random"`, see
-            `kb.probes.landscape`. Every measurement draws a new random direction.
+            `multiples` of the optimizer's learning rate at each measurement, or of its
+            update, which is step size 1; required if there is no single learning rate,
+            as with a `MultiOptimizer`, except along the update.
+        multiples: Step sizes in multiples of the learning rate or of the update, K
+            positive numbers. Defaults to 8 from 1/2 to 4, log-spaced. Pass either this
+            or `step_sizes`.
+        direction: `"gradient"`, `"update"` (what the optimizer would do at this step
+            with the probe's batch in place of that of training), `"random"` or
+            `"filter_normalized_random"`, see `kb.probes.landscape`. Every measurement
+            draws a new random direction.
         seed: Integer that determines random directions.
         class_weight: Dict from class to weight, as in `model.fit`, or None.
         loss: What to measure instead of the compiled loss, for a model that has its own
@@ -59,6 +71,8 @@ class LandscapeProbe(ProbeCallback):
             `kb.ProbeCallback`.
         budget: Share of the training time that measurements may take, see
             `ProbeCallback`.
+        logs: Whether to add `beta`, `loss_range` (largest loss less smallest) and
+            `gradient_distance` (the largest) to `logs`, see `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -81,6 +95,7 @@ class LandscapeProbe(ProbeCallback):
     ```
     """
 
+    logged = ("beta", "loss_range", "gradient_distance")
     needs_loss = True
 
     def __init__(
@@ -100,6 +115,7 @@ class LandscapeProbe(ProbeCallback):
         overwrite: bool = False,
         on_error: str = "raise",
         budget: float | None = None,
+        logs: bool = True,
     ):
         super().__init__(
             data,
@@ -112,14 +128,15 @@ class LandscapeProbe(ProbeCallback):
             overwrite=overwrite,
             on_error=on_error,
             budget=budget,
+            logs=logs,
         )
         if step_sizes is not None and multiples is not None:
             raise ValueError(
                 "Pass either step_sizes or multiples of the learning rate, not both."
             )
         self._step_sizes = None if step_sizes is None else check_step_sizes(step_sizes)
-        if step_sizes is None:
-            self.without_learning_rate = "pass step_sizes="
+        if step_sizes is None and direction != "update":
+            self.without_learning_rate = "pass step_sizes= or direction='update'"
         self._multiples = check_step_sizes(
             _MULTIPLES if multiples is None else multiples, "multiples"
         )
@@ -130,13 +147,12 @@ class LandscapeProbe(ProbeCallback):
         """Runs a trial measurement, see `ProbeCallback`."""
         check_model(self.model)
         count = len(self._current_step_sizes())
-        check_landscape(self.model, batch, count, self._direction_at(step=0))
+        check_landscape(self.model, batch, count, *self._direction_at(0, batch))
 
     def measure(self, step, batch):
         """Returns the row of the record, see `ProbeCallback`."""
-        r = measure_landscape(
-            self.model, batch, self._current_step_sizes(), self._direction_at(step)
-        )
+        sizes, direction = self._current_step_sizes(), self._direction_at(step, batch)
+        r = measure_landscape(self.model, batch, sizes, *direction)
         return {
             "note": r.note,
             "learning_rate": self.learning_rate(),
@@ -169,13 +185,27 @@ class LandscapeProbe(ProbeCallback):
             **_band("gradient_band", distances[resolved]),
         }
 
-    def _direction_at(self, step):
-        seed = [self._seed, step]
-        return random_direction(self._direction, self.model, seed)
+    def summary(self, row):
+        """Returns what `logs` receive of a row, see `ProbeCallback`."""
+        losses = np.asarray(row.get("losses", np.nan), np.float64)
+        distances = np.asarray(row.get("gradient_distances", []))
+        resolved = np.asarray(row.get("resolved", []), bool)
+        return super().summary(row) | {
+            "loss_range": float(losses.max()) - float(losses.min()),
+            "gradient_distance": float(max(distances[resolved], default=np.nan)),
+        }
+
+    def _direction_at(self, step, batch):
+        """Returns the arguments `random` and `update` of `measure_landscape`."""
+        if self._direction == "update":
+            return None, update_direction(self.model, batch)
+        return random_direction(self._direction, self.model, [self._seed, step]), None
 
     def _current_step_sizes(self):
         if self._step_sizes is not None:
             return self._step_sizes
+        if self._direction == "update":
+            return self._multiples
         # Zero at the start of a warm-up, where the landscape is a single point.
         return self._multiples * self.learning_rate()
 

@@ -63,6 +63,8 @@ class LayerScaleProbe(UpdateProbe):
             `kb.ProbeCallback`.
         budget: Share of the training time that measurements may take, see
             `ProbeCallback`.
+        logs: Whether to add `total_distance` and, as means over layers, `update_ratio`
+            and `effective_learning_rate` to `logs`, see `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -86,6 +88,7 @@ class LayerScaleProbe(UpdateProbe):
     ```
     """
 
+    logged = ("total_distance", "update_ratio", "effective_learning_rate")
     needs_data = False
     _initial_weights: Vector | None = None
 
@@ -102,6 +105,7 @@ class LayerScaleProbe(UpdateProbe):
         overwrite: bool = False,
         on_error: str = "raise",
         budget: float | None = None,
+        logs: bool = True,
     ):
         super().__init__(
             data,
@@ -114,6 +118,7 @@ class LayerScaleProbe(UpdateProbe):
             overwrite=overwrite,
             on_error=on_error,
             budget=budget,
+            logs=logs,
         )
         self.needs_loss = data is not None
 

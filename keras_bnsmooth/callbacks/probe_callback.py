@@ -38,7 +38,8 @@ class ProbeCallback(keras.callbacks.Callback):
 
     Subclasses implement `measure`, which returns one row of the record. They may
     override `check`, which runs before training, and choose what TensorBoard shows:
-    `scalars` (by default every number in the row), `histograms` and `dashboard`.
+    `scalars` (by default every number in the row), `histograms` and `dashboard`. The
+    entries of the row that they name in `logged` reach the `logs` of `fit`.
 
     Steps are weight updates, counted from 0 by `optimizer.iterations`, so the count
     continues across epochs, calls to `fit` and restarts. A probe at step t runs before
@@ -84,10 +85,17 @@ class ProbeCallback(keras.callbacks.Callback):
             model; the first is never delayed. The record holds the steps at which the
             probe ran. They depend on the speed of the machine, so they differ between
             runs.
+        logs: Whether to add the latest values of what is `logged` to `logs` at the end
+            of each epoch, as `"NAME/ENTRY"`, such as `"landscape/beta"`; NaN before the
+            first measurement. `History`, the progress bar and the callbacks that follow
+            this one receive them, so a probe must come before an `EarlyStopping` or
+            `CSVLogger` that reads them. Give several probes different names.
 
     Attributes:
         overhead: Seconds spent on measurements over those of training without them,
             from the first batch of `fit` on, so without the start; NaN before that.
+        logged: Names of the entries of a row that `logs` receive. Of an entry with one
+            value per layer it is the mean over layers, without NaN.
         needs_data: Whether the subclass measures on data; True unless it says
             otherwise.
         needs_loss: Whether the subclass measures the training loss; False unless it
@@ -107,6 +115,8 @@ class ProbeCallback(keras.callbacks.Callback):
     class ConfidenceProbe(kb.ProbeCallback):
         \"\"\"Records how confident a classifier is at inference.\"\"\"
 
+        logged = ("mean", "minimum")
+
         def measure(self, step, batch):
             x, y, sample_weight = batch
             logits = self.model(x, training=False)
@@ -123,6 +133,7 @@ class ProbeCallback(keras.callbacks.Callback):
     ```
     """
 
+    logged: tuple[str, ...] = ()
     needs_data = True
     needs_loss = False
     without_learning_rate: str | None = None
@@ -140,6 +151,7 @@ class ProbeCallback(keras.callbacks.Callback):
         overwrite: bool = False,
         on_error: str = "raise",
         budget: float | None = None,
+        logs: bool = True,
     ):
         super().__init__()
         self._source = batch_source(data, class_weight, optional=not self.needs_data)
@@ -160,6 +172,7 @@ class ProbeCallback(keras.callbacks.Callback):
                 f"or None; received {budget!r}."
             )
         self._budget = budget
+        self._logged = self.logged if logs else ()
         self._stopwatch = Stopwatch()
         self._failed = False
         self._record: ProbeRecord | None = None
@@ -221,6 +234,10 @@ class ProbeCallback(keras.callbacks.Callback):
     def histograms(self, row: dict[str, Any]) -> dict[str, tuple]:
         """Returns TensorBoard's histograms as a dict: tag to (counts, edges)."""
         return {}
+
+    def summary(self, row: dict[str, Any]) -> dict[str, float]:
+        """Returns what `logs` receive of a row, a dict with the keys `logged`."""
+        return {name: _mean(row.get(name, np.nan)) for name in self.logged}
 
     def set_model(self, model):
         """Attaches the callback to the model that `fit` trains."""
@@ -300,6 +317,20 @@ class ProbeCallback(keras.callbacks.Callback):
             self._next_batch = batch + max(1, due - step)
         else:  # may make any number of updates per batch
             self._next_batch = batch + 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the latest values to `logs`."""
+        if not self._logged or logs is None:
+            return
+        values = self.summary(self._rows[-1] if self._rows else {})
+        values = {f"{self._name}/{name}": values[name] for name in self._logged}
+        if shared := values.keys() & logs.keys():
+            warnings.warn(
+                f"{min(shared)} was in logs and {type(self).__name__} replaces it. "
+                "Give each probe its own name=, or pass logs=False.",
+                stacklevel=2,
+            )
+        logs.update(values)
 
     def on_train_end(self, logs=None):
         """Closes the record."""
@@ -424,6 +455,14 @@ class ProbeCallback(keras.callbacks.Callback):
         if batch is None:
             return check_built(self.model)
         return prepare(self.model, batch)
+
+
+def _mean(values):
+    """Mean of those that are not NaN; NaN if all are."""
+    values = np.asarray(values, np.float64)
+    values = values[~np.isnan(values)]
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        return float(values.mean()) if values.size else math.nan
 
 
 def _is_real(value):

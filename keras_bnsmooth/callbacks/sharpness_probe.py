@@ -55,6 +55,8 @@ class SharpnessProbe(UpdateProbe):
             `kb.ProbeCallback`.
         budget: Share of the training time that measurements may take, see
             `ProbeCallback`.
+        logs: Whether to add `sharpness` and `critical_learning_rate` to `logs`, see
+            `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays [T] over T measurements: `step`, `note` (what
@@ -76,6 +78,7 @@ class SharpnessProbe(UpdateProbe):
     ```
     """
 
+    logged = ("sharpness", "critical_learning_rate")
     needs_loss = True
 
     def __init__(
@@ -95,6 +98,7 @@ class SharpnessProbe(UpdateProbe):
         overwrite: bool = False,
         on_error: str = "raise",
         budget: float | None = None,
+        logs: bool = True,
     ):
         super().__init__(
             data,
@@ -107,6 +111,7 @@ class SharpnessProbe(UpdateProbe):
             overwrite=overwrite,
             on_error=on_error,
             budget=budget,
+            logs=logs,
         )
         self.needs_update = check_update(update)
         if self.needs_update:

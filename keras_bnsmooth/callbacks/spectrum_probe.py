@@ -46,6 +46,8 @@ class SpectrumProbe(ProbeCallback):
             `kb.ProbeCallback`.
         budget: Share of the training time that measurements may take, see
             `ProbeCallback`.
+        logs: Whether to add the `largest` and `smallest` eigenvalue and the `trace` to
+            `logs`, see `ProbeCallback`.
 
     Attributes:
         history: Dict of arrays over T measurements: `step` [T], `note` [T] (what
@@ -67,6 +69,7 @@ class SpectrumProbe(ProbeCallback):
     ```
     """
 
+    logged = ("largest", "smallest", "trace")
     needs_loss = True
 
     def __init__(
@@ -86,6 +89,7 @@ class SpectrumProbe(ProbeCallback):
         overwrite: bool = False,
         on_error: str = "raise",
         budget: float | None = None,
+        logs: bool = True,
     ):
         super().__init__(
             data,
@@ -98,6 +102,7 @@ class SpectrumProbe(ProbeCallback):
             overwrite=overwrite,
             on_error=on_error,
             budget=budget,
+            logs=logs,
         )
         check_counts(steps=steps, draws=draws, eigenvalues=eigenvalues)
         self._steps = steps
@@ -147,6 +152,12 @@ class SpectrumProbe(ProbeCallback):
             "eigenvalue/largest": row["eigenvalues"][0],
             "eigenvalue/smallest": row["lowest_eigenvalues"][0],
         }
+
+    def summary(self, row):
+        """Returns what `logs` receive of a row, see `ProbeCallback`."""
+        ends = {"largest": "eigenvalues", "smallest": "lowest_eigenvalues"}
+        ends = {name: float(row.get(of, [np.nan])[0]) for name, of in ends.items()}
+        return super().summary(row) | ends
 
     def histograms(self, row):
         """Returns TensorBoard's histograms as a dict: tag to (counts, edges)."""

@@ -122,6 +122,7 @@ class UpdateProbe(ProbeCallback):
     def on_epoch_end(self, epoch, logs=None):
         """Measures the last update of the epoch if it was due."""
         self._measure_observed()
+        super().on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs=None):
         """Closes the record."""

@@ -25,6 +25,7 @@ from keras_bnsmooth.keras_model.layers import (
 )
 from keras_bnsmooth.keras_model.optimizers import (
     Snapshot,
+    build_single_optimizer,
     check_learning_rate,
     has_learning_rate,
     inner_optimizers,
@@ -33,11 +34,13 @@ from keras_bnsmooth.keras_model.optimizers import (
     optimizers,
     snapshot,
     step,
+    update,
     with_state,
 )
 from keras_bnsmooth.keras_model.training import (
     build,
     build_loss,
+    call_in_inference_mode,
     call_in_training_mode,
     check_input,
     check_keras,
@@ -57,6 +60,8 @@ __all__ = [
     "batch_to_tensors",
     "build",
     "build_loss",
+    "build_single_optimizer",
+    "call_in_inference_mode",
     "call_in_training_mode",
     "check_input",
     "check_keras",
@@ -88,5 +93,6 @@ __all__ = [
     "sublayers",
     "traces_training_step",
     "train_function",
+    "update",
     "with_state",
 ]

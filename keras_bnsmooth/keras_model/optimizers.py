@@ -84,6 +84,56 @@ def _unscaled(optimizers):
     return [getattr(o, "inner_optimizer", o) for o in optimizers]
 
 
+def build_single_optimizer(model: keras.Model) -> keras.optimizers.Optimizer:
+    """Returns the only optimizer that updates a model, built as `fit` builds it.
+
+    Raises:
+        ValueError: The model has no optimizer, or several, or several replicas.
+    """
+    found = optimizers(model)
+    strategy = getattr(model, "distribute_strategy", None)
+    replicas = strategy.num_replicas_in_sync if strategy else 1
+    # Each replica would clip a gradient of its own.
+    if len(found) != 1 or replicas > 1:
+        names = ", ".join(optimizer.name for optimizer in found) or "none"
+        raise ValueError(
+            f"direction='update' needs one optimizer and one replica; {model.name} has "
+            f"{len(found)} ({names}) and {replicas}. Pass another direction."
+        )
+    if not found[0].built:
+        found[0].build(model.trainable_variables)
+    return found[0]
+
+
+def update(model: keras.Model, gradient: Sequence) -> list[np.ndarray]:
+    """Returns W(t) - W(t+1) of the update that the optimizer would make now.
+
+    The optimizer itself makes it; then all variables get their values back. Where it
+    accumulates gradients, the given one stands for those of all batches that are still
+    missing. It is zero where mixed float16 skips the update because of an overflow.
+
+    Args:
+        model: A model with a single optimizer, which is built.
+        gradient: Gradient of the loss, one tensor per trainable variable.
+    """
+    (optimizer,) = optimizers(model)
+    (unscaled,) = _unscaled([optimizer])
+    weights, state = model.trainable_variables, optimizer.variables
+    batches = unscaled.gradient_accumulation_steps or 1
+    batches -= int(_to_numpy(unscaled._iterations)) % batches
+    with _restored([*weights, *state]) as before:
+        for _ in range(batches):
+            scaled = [optimizer.scale_loss(g) for g in gradient]
+            if keras.backend.backend() == "jax":  # where branches need it, as in `fit`
+                values = [v.value for v in state], scaled, [v.value for v in weights]
+                here, there = optimizer.stateless_apply(*values)
+                _assign([*weights, *state], [*here, *there])
+            else:
+                optimizer.apply(scaled, weights)
+        after = [np.array(_to_numpy(v)) for v in weights]
+    return [b - a for b, a in zip(before[: len(after)], after, strict=True)]
+
+
 class Snapshot(NamedTuple):
     """A model between two training steps.
 
@@ -155,15 +205,24 @@ def with_state(model: keras.Model, state: Sequence[np.ndarray]) -> Iterator[None
     if strategy is not None and strategy.num_replicas_in_sync > 1:
         yield
         return
-    variables = model.non_trainable_variables
-    present = [np.array(_to_numpy(v)) for v in variables]
-    try:
-        for variable, value in zip(variables, state, strict=True):
-            variable.assign(value)
+    with _restored(model.non_trainable_variables):
+        _assign(model.non_trainable_variables, state)
         yield
+
+
+@contextlib.contextmanager
+def _restored(variables: Sequence[keras.Variable]) -> Iterator[list[np.ndarray]]:
+    """Context that gives variables their values back on exit, and yields these."""
+    values = [np.array(_to_numpy(v)) for v in variables]
+    try:
+        yield values
     finally:
-        for variable, value in zip(variables, present, strict=True):
-            variable.assign(value)
+        _assign(variables, values)
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _snapshot_of(model, state):

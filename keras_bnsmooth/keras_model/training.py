@@ -81,10 +81,19 @@ def call_in_training_mode(model: keras.Model, x: Any) -> Any:
     return model(x)
 
 
-def compute_loss(model: keras.Model, x, y, y_pred, sample_weight) -> Any:
-    """Returns the loss as `Model.train_step` computes it, a scalar tensor."""
+def call_in_inference_mode(model: keras.Model, x: Any) -> Any:
+    """Returns the outputs of the model in inference mode."""
+    if model._call_has_training_arg:
+        return model(x, training=False)
+    return model(x)
+
+
+def compute_loss(
+    model: keras.Model, x, y, y_pred, sample_weight, *, training: bool = True
+) -> Any:
+    """Returns the loss of `train_step` or `test_step`, a scalar tensor."""
     with _private_loss(model):
-        return model._compute_loss(x, y, y_pred, sample_weight, training=True)
+        return model._compute_loss(x, y, y_pred, sample_weight, training=training)
 
 
 # The methods that decide, on some backend, which loss training minimizes.

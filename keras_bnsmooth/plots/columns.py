@@ -60,17 +60,20 @@ def mask_unresolved(record):
 def with_ceiling(record):
     """Returns a landscape record with `saturated` and `ceiling` [rows].
 
-    The ceiling is 1 / s for the smallest resolved step size s: where a record is
-    saturated, beta is about that. Records of older versions lack the former.
+    The ceiling is ||g|| / (s ||d||) for the smallest resolved step size s, 1 / s along
+    the gradient: where a record is saturated, beta is about that. Records of older
+    versions lack the former, and ||d||, which then is ||g||.
     """
     sizes = np.where(record["resolved"], record["step_sizes"], np.inf)
     rows, smallest = np.arange(len(sizes)), sizes.argmin(1)
     distances = record["gradient_distances"][rows, smallest]
     known = np.isfinite(sizes[rows, smallest]) & (sizes[rows, smallest] > 0)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = record["gradient_norm"] / record.get("direction_norm", np.nan)
+        ratio = np.where(np.isnan(ratio), 1, ratio)
         return record | {
             "saturated": known & (distances >= 0.9 * record["gradient_norm"]),
-            "ceiling": np.where(known, 1 / sizes[rows, smallest], np.nan),
+            "ceiling": np.where(known, ratio / sizes[rows, smallest], np.nan),
         }
 
 

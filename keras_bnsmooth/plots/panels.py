@@ -42,7 +42,7 @@ def draw_beta(axes, records, styles, title="effective β-smoothness"):
     """Draws the effective beta-smoothness, with hollow points where it is saturated.
 
     There, in any of the seeds, the gradient has changed by its own length at the
-    smallest step size s. A dotted line shows 1 / s, which beta then is.
+    smallest step size s. A dotted line shows the `ceiling` that beta then is.
     """
     for label, of_label in records.items():
         draw_line(axes, of_label, "beta", styles[label])
@@ -63,9 +63,10 @@ def draw_beta(axes, records, styles, title="effective β-smoothness"):
                 ceilings[key] = record
     for record in ceilings.values():
         line = {"color": "#888888", "linestyle": ":", "linewidth": 1.2}
-        axes.plot(
-            record["step"], record["ceiling"], label="1 / smallest step size", **line
-        )
+        length = record["gradient_norm"]
+        in_gradients = np.array_equal(record.get("direction_norm", length), length)
+        label = "1 / smallest step size" if in_gradients else "gradient turned around"
+        axes.plot(record["step"], record["ceiling"], label=label, **line)
     format_over_steps(axes, title, "β", log=True)
 
 
@@ -164,7 +165,7 @@ def draw_spectrum(axes, spectra, styles):
         line = styles[label].line
         axes.plot(spectrum.grid, spectrum.density, label=styles[label].label, **line)
     axes.set(xlabel="eigenvalue of $H$", ylabel="density")
-    if np.isfinite(highest):
+    if highest > 0:  # not where all densities are NaN
         set_log_scale(axes, "y")
         axes.set_ylim(lowest, highest)
     axes.grid(alpha=0.3)

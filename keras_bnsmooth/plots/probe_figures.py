@@ -8,17 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import keras
 import numpy as np
 
 from keras_bnsmooth.plots.columns import evenly_spaced, layer_names
 from keras_bnsmooth.plots.styles import assign_styles
+from keras_bnsmooth.probes.arguments import to_batches
 from keras_bnsmooth.records import json_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from keras_bnsmooth.callbacks import ProbeCallback
-    from keras_bnsmooth.probes import Spectrum
+    from keras_bnsmooth.callbacks import ProbeCallback, TrajectoryProbe
+    from keras_bnsmooth.probes import LossSurface, Spectrum
 
     Run: TypeAlias = str | os.PathLike[str] | ProbeCallback | Mapping[str, Any]
     Runs: TypeAlias = Run | Mapping[str, Run]
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
 
 
 def landscape(runs: Runs) -> Figure:
-    """Draws the loss landscape along the gradient over training.
+    """Draws the loss landscape along the probe's direction over training.
 
     The three panels are those of figure 4 of the paper: the range of the loss over the
     step sizes, the range of the l2 change of the gradient, and the effective
     beta-smoothness. Its points are hollow where it is saturated, see
-    `kb.probes.Landscape`: it is then about 1 / smallest step size, a dotted line.
+    `kb.probes.Landscape`: it is then about what the dotted line shows, which is
+    1 / smallest step size along the gradient.
     Changes of the gradient that may be rounding errors and values that are not finite
     are left out.
 
@@ -263,8 +266,8 @@ def spectrum(results: Spectrum | Run | Mapping[str, Spectrum | Run]) -> Figure:
     Args:
         results: What `kb.probes.spectrum` returned or `SpectrumProbe` recorded (see
             `landscape`), or a dict from label to it, all drawn in one panel. Of a
-            record, up to four moments are drawn. A label that names a normalization
-            gets its style, see `landscape`.
+            record, up to four moments are drawn, each in its own style. The label of
+            a `Spectrum` that names a normalization gets its style, see `landscape`.
 
     Returns:
         A matplotlib `Figure`, which notebooks display and `savefig` writes.
@@ -290,10 +293,8 @@ def spectrum(results: Spectrum | Run | Mapping[str, Spectrum | Run]) -> Figure:
         if hasattr(result, "density"):
             spectra[str(label)] = result
         else:
-            runs = {str(label): result} if label else result
-            spectra |= _moments(
-                _read_all(runs, "spectrum", ("grid", "density", "size"))
-            )
+            quantities = ("grid", "density", "size")
+            spectra |= _moments(_read_all({str(label): result}, "spectrum", quantities))
     if not spectra:
         raise ValueError("there is nothing to draw: the dict of spectra is empty.")
     drawing, panels = _drawing()
@@ -351,6 +352,169 @@ def activations(runs: Runs, layers: Layers = None) -> Figure:
         chosen,
     )
     return drawing.finish(figure)
+
+
+def contour(surface: LossSurface) -> Figure:
+    """Draws the loss on a plane as contours.
+
+    On a logarithmic scale if losses differ by more than a factor of ten. A dot marks
+    the weights through which the plane goes. Where the loss is not finite, it is gray.
+
+    Args:
+        surface: What `kb.probes.loss_surface` measured along two directions.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: It was measured along one direction.
+
+    Example:
+    ```python
+    surface = kb.probes.loss_surface(model, (x, y))
+    kb.plots.contour(surface).savefig("contour.png")
+    kb.plots.surface_3d(surface).savefig("surface.png")
+    ```
+    """
+    drawing, surfaces = _drawing_of({"": surface}, dimensions=2)
+    figure = drawing.new_figure(6, 4.8)
+    axes = figure.subplots()
+    filled = surfaces.draw_contour(axes, surface)
+    figure.colorbar(filled, ax=axes, label="loss", format="%.3g")
+    return drawing.finish(figure, surface.note)
+
+
+def surface_3d(surface: LossSurface) -> Figure:
+    """Draws the loss on a plane as a surface in three dimensions.
+
+    Arguments, returns and errors are those of `contour`. If losses differ by more than
+    a factor of ten, the height is their logarithm. Where the loss is not finite, the
+    surface has a hole.
+    """
+    drawing, surfaces = _drawing_of({"": surface}, dimensions=2)
+    figure = drawing.new_figure(6.4, 5.2)
+    surfaces.draw_surface(figure.add_subplot(projection="3d"), surface)
+    return drawing.finish(figure, surface.note)
+
+
+def profile(profiles: LossSurface | Mapping[str, LossSurface]) -> Figure:
+    """Draws the loss on a line, or on several lines.
+
+    Between two models, a dotted line joins the losses at both ends; the barrier is the
+    largest height above it. The scale is as in `contour`; losses that are not finite
+    are left out.
+
+    Args:
+        profiles: What `kb.probes.loss_surface` measured along one direction, or a dict
+            from label to that.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: There is nothing to draw, or it was measured along two directions.
+
+    Example:
+    ```python
+    barrier = kb.probes.loss_surface(model, (x, y), directions=other_model)
+    figure = kb.plots.profile({"bn": barrier})
+    ```
+    """
+    labelled = profiles if isinstance(profiles, Mapping) else {"": profiles}
+    drawing, surfaces = _drawing_of(labelled, dimensions=1)
+    figure = drawing.new_figure(6, 4.2)
+    surfaces.draw_profiles(figure.subplots(), labelled, _styles(labelled))
+    notes = [f"{name}: {s.note}".lstrip(": ") for name, s in labelled.items() if s.note]
+    if any(np.isfinite(surface.barrier) for surface in labelled.values()):
+        notes.append("Dotted: linear between the losses at both ends.")
+    return drawing.finish(figure, " ".join(notes))
+
+
+def trajectory(
+    run: str | os.PathLike[str] | TrajectoryProbe,
+    model: keras.Model,
+    data: Any,
+    *,
+    resolution: int = 21,
+    verbose: int = 1,
+    **options: Any,
+) -> Figure:
+    """Draws the path of training in the plane that shows most of it.
+
+    Left, contours of the loss in the plane through the trained weights along the first
+    two principal components of the path, and the path projected on it, each point in
+    the color of the loss at the snapshot itself. Right, that loss and the loss at the
+    projection. Where they differ by more than 10 % of the loss, or of its range along
+    the path, points are orange: there, the contours are not those of the loss that
+    training saw. The explained variance cannot tell, since two components explain most
+    of a random walk, too (Antognini and Sohl-Dickstein, 2018, arXiv 1806.08805).
+
+    Costs `resolution`^2 evaluations of the loss and two per snapshot.
+
+    Args:
+        run: What `TrajectoryProbe` recorded: the probe, the folder given to it as
+            `log_dir`, or its `.jsonl` file.
+        model: The model as it was trained.
+        data: A batch (x, y) or several, see `kb.probes.loss_surface`.
+        resolution: Number of points of the contours along each component.
+        verbose: 1 shows progress bars, 0 does not.
+        **options: `training`, `statistics` and `loss` of `kb.probes.loss_surface`.
+
+    Returns:
+        A matplotlib `Figure`, which notebooks display and `savefig` writes.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it lacks the record.
+        ModuleNotFoundError: Matplotlib is not installed.
+        ValueError: It was not recorded by this probe; a snapshot is missing, damaged or
+            of another model; the path is a line; or as for `kb.probes.loss_surface`.
+
+    Example:
+    ```python
+    probe = kb.TrajectoryProbe(every=50, log_dir="runs/bn")
+    model.fit(x, y, batch_size=128, epochs=10, callbacks=[probe])
+    kb.plots.trajectory(probe, model, (x[:512], y[:512])).savefig("trajectory.png")
+    ```
+    """
+    drawing, _ = _drawing()
+    from keras_bnsmooth.plots import paths
+
+    run = f"{run.folder}.jsonl" if hasattr(run, "folder") else run
+    if not isinstance(run, (str, os.PathLike)):
+        raise ValueError(
+            "run must be a TrajectoryProbe or a run folder, which has the weights; "
+            f"received {type(run).__name__}."
+        )
+    file = Path(run)
+    file = file if file.suffix == ".jsonl" else file / "trajectory.jsonl"
+    record = _read(file, "trajectory", ("variables",), "")
+    # Taken once, since a shuffled dataset has other batches each time.
+    options |= {"data": list(to_batches(data)), "verbose": verbose}
+    path = paths.measure_path(
+        record, file.with_suffix(""), model, resolution, **options
+    )
+    figure = drawing.new_figure(11.5, 4.8)
+    paths.draw_path(figure, record["step"], *path)
+    return drawing.finish(figure, path[1].note)
+
+
+def _drawing_of(labelled, dimensions):
+    """Imports what draws surfaces, and raises a ValueError unless all fit."""
+    drawing, _ = _drawing()
+    from keras_bnsmooth.plots import surfaces
+
+    for surface in labelled.values():
+        shape = getattr(surface, "losses", np.array(0)).shape
+        if len(shape) != dimensions:
+            raise ValueError(
+                f"this draws what kb.probes.loss_surface measured along {dimensions} "
+                f"direction(s); received {type(surface).__name__} of shape {shape}."
+            )
+    if not labelled:
+        raise ValueError("there is nothing to draw: the dict of profiles is empty.")
+    return drawing, surfaces
 
 
 def _drawing():

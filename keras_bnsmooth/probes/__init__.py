@@ -13,6 +13,7 @@ from keras_bnsmooth.probes.internal_covariate_shift import (
 )
 from keras_bnsmooth.probes.landscape import Landscape, landscape
 from keras_bnsmooth.probes.layer_scales import LayerScales, layer_scales
+from keras_bnsmooth.probes.loss_surface import LossSurface, loss_surface
 from keras_bnsmooth.probes.sharpness import Sharpness, sharpness
 from keras_bnsmooth.probes.spectrum import Spectrum, spectrum
 
@@ -21,6 +22,7 @@ __all__ = [
     "InternalCovariateShift",
     "Landscape",
     "LayerScales",
+    "LossSurface",
     "Sharpness",
     "Spectrum",
     "activations",
@@ -29,6 +31,7 @@ __all__ = [
     "internal_covariate_shift",
     "landscape",
     "layer_scales",
+    "loss_surface",
     "sharpness",
     "spectrum",
 ]

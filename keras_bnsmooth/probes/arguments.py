@@ -1,6 +1,6 @@
 """Checks and conversions of the model and the batch that every probe is given."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -59,6 +59,36 @@ def to_tensors(
     """
     keras_model.check_keras(model)
     return prepare(model, keras_model.arrays_to_tensors(x, y, sample_weight))
+
+
+def to_batches(data: Any) -> Iterator[tuple]:
+    """Yields (x, y, sample_weight) of each batch as tensors, at least one.
+
+    Args:
+        data: A batch, as an array, a dict or a tuple, or an iterable of batches.
+
+    Raises:
+        ValueError: `data` is neither, does not end or has no batches.
+    """
+    if isinstance(data, (tuple, Mapping)) or hasattr(data, "shape"):
+        yield keras_model.arrays_to_tensors(*keras.utils.unpack_x_y_sample_weight(data))
+        return
+    if not hasattr(data, "__iter__"):
+        raise ValueError(
+            "data must be a batch x or (x, y), or an iterable of batches such as a "
+            f"tf.data.Dataset; received {type(data).__name__}."
+        )
+    if isinstance(data, keras.utils.PyDataset) and data.num_batches is None:
+        raise ValueError(
+            "data must end; received a PyDataset whose num_batches is None. Pass "
+            "one that knows its number of batches, or a list of batches."
+        )
+    empty = True
+    for batch in data:
+        empty = False
+        yield keras_model.batch_to_tensors(batch)
+    if empty:
+        raise ValueError("data must have at least one batch; received none.")
 
 
 def prepare(model: keras.Model, batch: tuple) -> tuple:

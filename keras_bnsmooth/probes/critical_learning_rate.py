@@ -11,6 +11,7 @@ from keras_bnsmooth import autodiff
 from keras_bnsmooth.autodiff.function_cache import once
 from keras_bnsmooth.probes.arguments import as_weights, check_model, to_tensors
 from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
+from keras_bnsmooth.probes.directions import gradient_at, update_direction
 from keras_bnsmooth.probes.lanczos import inner, norm, to_host
 from keras_bnsmooth.probes.rounding import rounding_unit
 from keras_bnsmooth.probes.vector_norms import accumulation_dtype
@@ -28,7 +29,7 @@ def critical_learning_rate(
     x: Any,
     y: Any,
     *,
-    direction: Sequence | None = None,
+    direction: str | Sequence | None = None,
     sample_weight: Any = None,
     loss: autodiff.Loss | None = None,
 ) -> float:
@@ -46,8 +47,11 @@ def critical_learning_rate(
         x: Inputs of one batch, as `model.fit` takes them.
         y: Targets of the batch, or None if the model has none.
         direction: d, a list of arrays shaped like `model.trainable_variables`, such as
-            an optimizer's update over its learning rate, (W(t) - W(t+1)) / lr. None
-            for the gradient.
+            an optimizer's update over its learning rate, (W(t) - W(t+1)) / lr;
+            `"update"`, the step that the optimizer would make now with the gradient of
+            this batch, see `landscape`; or None for the gradient. Only plain SGD steps
+            along the gradient: with momentum or Adam, prefer `"update"`. eta then
+            counts steps, so the step lowers the loss if eta is above 1.
         sample_weight: Weights of the samples, or None.
         loss: What to measure instead of the compiled loss, a function
             `(model, x, y, sample_weight) -> scalar`, see `landscape`.
@@ -59,8 +63,9 @@ def critical_learning_rate(
 
     Raises:
         ValueError: The model is not built, not compiled or has no trainable weights;
-            the batch does not fit it; the direction has another shape or is not
-            finite; two evaluations at the same weights differ.
+            the batch does not fit it; the direction is unknown, has another shape or
+            is not finite, or is the update of a model that has no optimizer or
+            several; two evaluations at the same weights differ.
 
     Example:
     ```python
@@ -71,7 +76,14 @@ def critical_learning_rate(
     with autodiff.objective(model, loss):
         batch = to_tensors(model, x, y, sample_weight)
         check_model(model)
-        if direction is not None:
+        if isinstance(direction, str):
+            if direction != "update":
+                raise ValueError(
+                    "direction must be 'update', a list of arrays, or None for the "
+                    f"gradient; received {direction!r}."
+                )
+            direction = update_direction(model, batch)
+        elif direction is not None:
             direction = as_weights(model, direction, "direction")
             if not all(np.all(np.isfinite(d)) for d in to_host(direction)):
                 raise ValueError("direction has entries that are NaN or infinite.")
@@ -108,7 +120,7 @@ def measure_critical_learning_rate(
     gradient = None
 
     def differentiate():
-        return autodiff.compiled(model, _gradient_at)(*batch, weights)
+        return autodiff.compiled(model, gradient_at)(*batch, weights)
 
     if direction is None:
         direction = gradient = differentiate()
@@ -172,11 +184,6 @@ def _first_rise(change: Callable[[float], float], first: float) -> float:
     # The slope of the secant from 0 is linear in eta if the loss is quadratic.
     low_slope, high_slope = low_change / low, high_change / high
     return float(low + (high - low) * low_slope / (low_slope - high_slope))
-
-
-def _gradient_at(model, weights, state, x, y, sample_weight, given):
-    weights = weights if given is None else given
-    return autodiff.value_and_grad(model, weights, state, x, y, sample_weight)[1]
 
 
 def compiled_loss_along(

@@ -19,6 +19,8 @@ Vector = list[np.ndarray]
 # Relative to the largest absolute eigenvalue, the latter in units of the precision.
 _ORTHOGONAL = 0.01
 _EXHAUSTED = 100
+# Of `leading_eigenvectors`.
+_PRODUCTS, _TOLERANCE = 30, 0.01
 # Below it, terms of the sum may have been lost.
 _SMALLEST_SQUARE = np.finfo(np.float64).tiny / np.finfo(np.float64).eps ** 2
 
@@ -221,6 +223,49 @@ def _step(product, v, previous, beta):
     correction = inner(v, w)
     add_scaled(w, -correction, v)
     return w, entry + correction, difference
+
+
+def leading_eigenvectors(
+    product: Callable[[Vector], Vector], start: Vector, count: int
+) -> list[tuple[RitzValue, Vector]]:
+    """Computes the `count` largest eigenvalues of H, descending, with eigenvectors.
+
+    Keeps all Lanczos vectors, up to 31, and orthogonalizes against them, since an
+    eigenvalue would otherwise be found several times. Stops when the error bounds are
+    at most a hundredth of the eigenvalues.
+
+    Args:
+        product: Returns H v as new arrays.
+        start: As in `extreme_eigenvalues`.
+        count: Number of eigenvalues; there are fewer if the start holds no more, and
+            none if a product is not finite.
+    """
+    unit = float(np.finfo(start[0].dtype).eps)
+    basis, matrix = [scaled(start, 1 / norm(start))], np.zeros((_PRODUCTS, _PRODUCTS))
+    for size in range(1, _PRODUCTS + 1):
+        w = product(basis[-1])
+        for _ in range(2):  # the second time removes the rounding error of the first
+            for i, v in enumerate(basis):
+                overlap = inner(v, w)
+                matrix[i, size - 1] += overlap
+                add_scaled(w, -overlap, v)
+        residual = norm(w)
+        if not np.isfinite(residual):
+            return []
+        values, vectors = np.linalg.eigh(matrix[:size, :size], UPLO="U")
+        bounds = residual * np.abs(vectors[-1])
+        good = bounds[-count:] <= _TOLERANCE * np.abs(values[-count:])
+        exhausted = residual <= _EXHAUSTED * unit * np.max(np.abs(values))
+        if exhausted or (size >= count and all(good)) or size == _PRODUCTS:
+            break
+        basis.append(scaled(w, 1 / residual))
+    found = []
+    for k in range(size)[::-1][:count]:
+        vector = [np.zeros_like(part) for part in start]
+        for weight, v in zip(vectors[:, k], basis, strict=True):
+            add_scaled(vector, float(weight * np.sign(vectors[0, k])), v)
+        found.append((RitzValue(float(values[k]), float(bounds[k])), vector))
+    return found
 
 
 def inner(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:

@@ -10,13 +10,14 @@ from keras import ops
 
 from keras_bnsmooth import autodiff
 from keras_bnsmooth.autodiff.function_cache import once
+from keras_bnsmooth.probes import lanczos
 from keras_bnsmooth.probes.arguments import check_model, to_tensors
 from keras_bnsmooth.probes.determinism import (
     always_rounds_alike,
     raise_changed,
     relative_tolerance,
 )
-from keras_bnsmooth.probes.directions import random_direction
+from keras_bnsmooth.probes.directions import random_direction, update_direction
 from keras_bnsmooth.probes.rounding import rounding_noise, rounding_unit
 from keras_bnsmooth.probes.vector_norms import (
     accumulation_dtype,
@@ -33,11 +34,12 @@ class Landscape:
 
     W are all trainable weights, L is the training loss on the batch, g = grad L(W),
     d is the direction (by default g), and || . || is the l2 norm over all weights
-    together.
+    together. With `direction="update"`, d = W - W' is the optimizer's step.
 
     Attributes:
         loss: L(W).
         gradient_norm: ||g||.
+        direction_norm: ||d||; that of g along random directions.
         step_sizes: s, float64 [K], as given.
         losses: Loss landscape L(W - s d), float64 [K]. Its range is the band of
             figures 4a, 9a, 11 and 12.
@@ -49,20 +51,22 @@ class Landscape:
             than a twentieth of it may be rounding, as happens for steps hardly longer
             than the spacing of floating-point numbers around the weights.
         betas: ||grad L(W - s d) - g|| / (s ||d||), float64 [K]; NaN where not resolved,
-            where s is zero and where the gradient is zero.
+            where s or d is zero.
         beta: Effective beta-smoothness, the largest of `betas`: figures 4c and 9c. NaN
             if all are.
         beta_step_size: The s at which it is attained, or NaN.
         beta_over_range: The largest resolved gradient distance over the largest
             distance moved, s ||d||, which is how the caption of figure 4 can also be
-            read. NaN if no step size is resolved or the gradient is zero.
+            read. NaN if no step size is resolved or d is zero.
         saturated: Whether, at the smallest resolved s, the gradient has changed by 0.9
-            of its own length or more. Then beta is about 1 / s whatever the curvature,
-            which smaller step sizes, or `kb.probes.sharpness`, would tell.
+            of its own length or more. Then beta is about ||g|| / (s ||d||), which is
+            1 / s along the gradient, whatever the curvature, which smaller step sizes,
+            or `kb.probes.sharpness`, would tell.
     """
 
     loss: float
     gradient_norm: float
+    direction_norm: float
     step_sizes: np.ndarray
     losses: np.ndarray
     losses_resolved: np.ndarray
@@ -82,8 +86,9 @@ class Landscape:
             return "The loss is not finite."
         if not moved.any():
             return "All step sizes are zero, so there is no beta."
-        if self.gradient_norm == 0:
-            return "The gradient is zero, so there is no beta."
+        if self.direction_norm == 0:
+            what = "update" if self.gradient_norm else "gradient"
+            return f"The {what} is zero, so there is no beta."
         sentences = []
         unresolved = np.sum(moved & ~self.resolved)
         if unresolved:
@@ -100,7 +105,8 @@ class Landscape:
         if self.saturated:
             sentences.append(
                 "The gradient has turned completely at the smallest step size already, "
-                "so beta is about 1 / step size whatever the curvature."
+                "so beta is about the gradient's length over the distance moved, "
+                "whatever the curvature."
             )
         return " ".join(sentences)
 
@@ -147,11 +153,16 @@ def landscape(
         y: Targets of the batch, or None if the model has none.
         step_sizes: Positive step sizes s, K of them.
         sample_weight: Weights of the samples, or None.
-        direction: `"gradient"`, as in the paper; `"random"`, Gaussian; or
-            `"filter_normalized_random"`, Gaussian with each filter as long as the
-            corresponding filter of the weights (Li et al., 2018). Random directions
-            have the length of the gradient, so the same step size covers the same
-            distance.
+        direction: `"gradient"`, as in the paper; `"update"`, the step that the compiled
+            optimizer would make now with the gradient of this batch; `"random"`,
+            Gaussian; or `"filter_normalized_random"`, Gaussian with each filter as long
+            as the corresponding filter of the weights (Li et al., 2018). Random
+            directions have the length of the gradient, so the same step size covers the
+            same distance. Momentum and Adam never step along the gradient, so prefer
+            `"update"` there: step size 1 is the optimizer's own step, with learning
+            rate, momentum, weight decay and clipping, and its state stays as it is. If
+            it accumulates gradients, this batch stands for all that are still missing
+            before the weights move. Costs one more gradient.
         seed: Integer that determines a random direction.
         loss: What to measure instead of the compiled loss, for a model that is trained
             by its own `train_step` or by a loop: a function
@@ -169,8 +180,8 @@ def landscape(
         ValueError: The model is not built, not compiled or has no trainable weights;
             it has its own `train_step`, and no `loss` is given; the loss is not a
             scalar; the batch does not fit the model; a step size is not positive and
-            finite; the direction is unknown; two
-            evaluations at the same weights differ.
+            finite; the direction is unknown, or is the update of a model that has no
+            optimizer or several; two evaluations at the same weights differ.
 
     Example:
     ```python
@@ -184,8 +195,9 @@ def landscape(
         check_model(model)
         step_sizes = check_step_sizes(step_sizes)
         random = random_direction(direction, model, seed)
-        once(model, check_landscape)(batch, len(step_sizes), random)
-        return measure_landscape(model, batch, step_sizes, random)
+        update = update_direction(model, batch) if direction == "update" else None
+        once(model, check_landscape)(batch, len(step_sizes), random, update)
+        return measure_landscape(model, batch, step_sizes, random, update)
 
 
 def check_step_sizes(step_sizes: Any, name: str = "step_sizes") -> np.ndarray:
@@ -200,7 +212,7 @@ def check_step_sizes(step_sizes: Any, name: str = "step_sizes") -> np.ndarray:
 
 
 def check_landscape(
-    model: keras.Model, batch: tuple, count: int, direction: list | None = None
+    model: keras.Model, batch: tuple, count: int, *direction: list | None
 ) -> None:
     """Raises a ValueError unless L(W - 0 d) = L(W) and the gradients are equal.
 
@@ -208,16 +220,16 @@ def check_landscape(
         model: The model.
         batch: (x, y, sample_weight) as tensors.
         count: Number of step sizes of later measurements.
-        direction: As in `measure_landscape`.
+        *direction: `random` and `update`, as in `measure_landscape`.
     """
-    r = measure_landscape(model, batch, np.zeros(count), direction)
+    r = measure_landscape(model, batch, np.zeros(count), *direction)
     tolerance = relative_tolerance(model)
     loss_differs = np.abs(r.losses - r.loss) > tolerance * np.abs(r.loss)
     gradient_differs = r.gradient_distances > tolerance * r.gradient_norm
     if not np.any(loss_differs | gradient_differs):
         return
     _magnifying.add(model)
-    again = measure_landscape(model, batch, np.zeros(count), direction)
+    again = measure_landscape(model, batch, np.zeros(count), *direction)
     if not always_rounds_alike(
         (r.loss, r.losses, r.gradient_distances),
         (again.loss, again.losses, again.gradient_distances),
@@ -229,7 +241,8 @@ def measure_landscape(
     model: keras.Model,
     batch: tuple,
     step_sizes: np.ndarray,
-    random: list[np.ndarray] | None = None,
+    random: list | None = None,
+    update: list | None = None,
 ) -> Landscape:
     """Computes a `Landscape` from validated arguments.
 
@@ -237,15 +250,20 @@ def measure_landscape(
         model: The model.
         batch: (x, y, sample_weight) as tensors.
         step_sizes: float64 array [K]; may hold zeros, which have no beta.
-        random: Direction, one array per trainable variable; None for the gradient.
+        random: Direction of length 1, one array per trainable variable, to be
+            multiplied by the length of the gradient; or None.
+        update: Direction to be taken as it is, one tensor per trainable variable; or
+            None. Without both it is the gradient.
     """
     step_values = ops.convert_to_tensor(
         step_sizes, accumulation_dtype(model.trainable_variables)
     )
     loss, squares, losses, of_distances = autodiff.compiled(model, _curve)(
-        *batch, step_values, random
+        *batch, step_values, random, update
     )
     gradient_norm = float(norm(squares))
+    length = gradient_norm if update is None else lanczos.norm(lanczos.to_host(update))
+    norms = gradient_norm, length
     distances = norm(of_distances)
     loss = float(loss)
     losses = ops.convert_to_numpy(losses).astype(np.float64)
@@ -262,12 +280,13 @@ def measure_landscape(
     return Landscape(
         loss=loss,
         gradient_norm=gradient_norm,
+        direction_norm=norms[1],
         step_sizes=step_sizes,
         losses=losses,
         losses_resolved=losses_resolved,
         gradient_distances=distances,
         resolved=resolved,
-        **vars(smoothness(step_sizes, gradient_norm, distances, resolved)),
+        **vars(smoothness(step_sizes, norms, distances, resolved)),
     )
 
 
@@ -282,9 +301,13 @@ class Smoothness:
     saturated: bool
 
 
-def smoothness(step_sizes, gradient_norm, gradient_distances, resolved) -> Smoothness:
-    """Computes a `Smoothness` from attributes of a `Landscape`."""
-    moved = step_sizes * gradient_norm
+def smoothness(step_sizes, norms, gradient_distances, resolved) -> Smoothness:
+    """Computes a `Smoothness` from attributes of a `Landscape`.
+
+    The norms are those of the gradient and of the direction.
+    """
+    gradient_norm, direction_norm = norms
+    moved = step_sizes * direction_norm
     known = np.flatnonzero(resolved & (moved > 0))
     betas = np.full(len(step_sizes), np.nan)
     if not known.size:
@@ -298,11 +321,11 @@ def smoothness(step_sizes, gradient_norm, gradient_distances, resolved) -> Smoot
         beta=float(betas[largest]),
         beta_step_size=float(step_sizes[largest]),
         beta_over_range=float(distances.max() / moved[known].max()),
-        saturated=bool(gradient_distances[smallest] >= _SATURATED * gradient_norm),
+        saturated=bool(gradient_distances[smallest] >= _SATURATED * gradient_norm > 0),
     )
 
 
-def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
+def _curve(model, weights, state, x, y, sample_weight, step_sizes, random, update):
     """Returns L(W), the squares of g [J, 2], L(W - s d) [K], those of g' - g [K, J, 2].
 
     Squares are those of `scaled_squares` for the J trainable variables, g' is the
@@ -312,7 +335,7 @@ def _curve(model, weights, state, x, y, sample_weight, step_sizes, random):
     batch = (x, y, sample_weight)
     loss, gradient = autodiff.value_and_grad(model, weights, state, *batch)
     squares = scaled_squares(gradient, dtype)
-    direction = gradient
+    direction = gradient if update is None else update
     if random is not None:
         length = norm_on_device(squares)
         direction = [ops.multiply(ops.cast(length, r.dtype), r) for r in random]

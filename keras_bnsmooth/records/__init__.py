@@ -1,1 +1,1 @@
-"""Files that probes leave behind: JSON lines, and event files for TensorBoard."""
+"""Files that probes leave behind: JSON lines, snapshots, and TensorBoard's events."""

@@ -103,3 +103,20 @@ def test_overhead_is_unknown_before_training():
 def test_other_values_are_refused(budget):
     with pytest.raises(ValueError, match="budget must be a positive share"):
         Slow(every=1, budget=budget)
+
+
+PROBES = [
+    kb.LandscapeProbe,
+    kb.ICSProbe,
+    kb.ActivationProbe,
+    kb.SharpnessProbe,
+    kb.LayerScaleProbe,
+    kb.GradientNoiseProbe,
+    kb.SpectrumProbe,
+]
+
+
+@pytest.mark.parametrize("make", PROBES)
+def test_every_probe_has_a_budget(make):
+    with pytest.raises(ValueError, match="budget must be a positive share"):
+        make((X, Y), every=1, budget=0)

@@ -1,6 +1,7 @@
 """Taking the data of a probe changes nothing in training, bit for bit."""
 
 import copy
+import functools
 import importlib.util
 import random
 
@@ -15,6 +16,7 @@ from keras_bnsmooth.callbacks import (
     GradientNoiseProbe,
     LandscapeProbe,
     SharpnessProbe,
+    SpectrumProbe,
 )
 
 BACKEND = keras.backend.backend()
@@ -148,7 +150,14 @@ UNBUILT = [lambda: build(built=False), unbuilt_subclassed]
 
 @pytest.mark.parametrize("make", UNBUILT, ids=["sequential", "subclassed"])
 @pytest.mark.parametrize(
-    "make_probe", [LandscapeProbe, ActivationProbe, SharpnessProbe, GradientNoiseProbe]
+    "make_probe",
+    [
+        LandscapeProbe,
+        ActivationProbe,
+        SharpnessProbe,
+        GradientNoiseProbe,
+        functools.partial(SpectrumProbe, steps=2, draws=1),
+    ],
 )
 def test_models_that_are_not_built_yet(make, make_probe):
     expected = train(make(), [])

@@ -71,6 +71,11 @@ def fit(model, probe, steps=3):
             "The mean of 2 batches is more noise than gradient",
         ),
         (
+            lambda: kb.SpectrumProbe((X, Y), every=1, draws=1),
+            build,
+            "has a standard error of",
+        ),
+        (
             lambda: kb.LayerScaleProbe(every=1),
             lambda: build(keras.optimizers.Adam()),
             "The gradient of first, last is not known",
@@ -90,6 +95,8 @@ def test_says_why(make, model, expected):
         lambda: kb.LayerScaleProbe((X, Y), every=1),
         lambda: kb.ActivationProbe((X, Y), every=1),
         lambda: kb.GradientNoiseProbe(lambda step: (X, Y), every=1, batches=2),
+        # As many draws as weights: the trace is exact.
+        lambda: kb.SpectrumProbe((X, Y), every=1, steps=1, draws=49),
     ],
 )
 def test_says_nothing_where_all_is_well(make):

@@ -219,10 +219,12 @@ def test_training_with_a_multi_optimizer_is_measured_and_the_same(optimizer):
     landscape = kb.LandscapeProbe(BATCH, every=3, step_sizes=[0.1, 0.2])
     probes = [
         landscape,
+        kb.LandscapeProbe(BATCH, every=3, direction="update", name="update"),
         kb.ICSProbe(BATCH, every=3, update="training"),
         kb.SharpnessProbe(BATCH, every=3, iterations=2),
         kb.LayerScaleProbe(BATCH, every=3),
         kb.GradientNoiseProbe(BATCH, every=3, batches=2),
+        kb.SpectrumProbe(BATCH, every=3, steps=3, draws=1),
     ]
     model = build(optimizer=optimizer())
     expected = reference.landscape(model, *BATCH, [0.1, 0.2])
@@ -231,7 +233,7 @@ def test_training_with_a_multi_optimizer_is_measured_and_the_same(optimizer):
         fit(model, probes, batches=8)
     for value, other in zip(state(model), state(plain), strict=True):
         np.testing.assert_array_equal(value, other)
-    assert [steps(probe) for probe in probes] == [[0, 3, 6]] * 5
+    assert [steps(probe) for probe in probes] == [[0, 3, 6]] * len(probes)
     assert landscape.history["loss"][0] == pytest.approx(expected[0], rel=1e-5)
     assert landscape.history["beta"][0] == pytest.approx(expected[-1], rel=1e-3)
     assert np.isnan(landscape.history["learning_rate"]).all()
@@ -249,6 +251,41 @@ def test_updates_of_a_multi_optimizer_are_those_of_its_parts():
     fit(build(optimizer=multi_optimizer()), [probe], batches=1)
     # The first update of Adam is its learning rate in each weight.
     np.testing.assert_allclose(np.abs(probe.history["moves"][0]), 0.01, rtol=1e-3)
+
+
+def adam():
+    return keras.optimizers.Adam(0.01, gradient_accumulation_steps=2)
+
+
+def test_the_landscape_along_the_update_is_that_of_each_step():
+    model, plain = build(optimizer=adam()), build(optimizer=adam())
+    sizes = np.geomspace(0.5, 4.0, 8)  # steps of the optimizer, whatever its rate
+    measured = []
+
+    class Measure(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch % 4 == 2:
+                r = kb.probes.landscape(self.model, *BATCH, sizes, direction="update")
+                measured.append(r)
+
+    probe = kb.LandscapeProbe(BATCH, every=[1, 3], direction="update")
+    fit(model, [probe, Measure()], batches=8)
+    fit(plain, batches=8)
+    for value, other in zip(state(model), state(plain), strict=True):
+        np.testing.assert_array_equal(value, other)
+    assert steps(probe) == [1, 3]
+    for row, r in enumerate(measured):
+        for name, value in vars(r).items():
+            np.testing.assert_array_equal(probe.history[name][row], value, name)
+    assert (probe.history["direction_norm"] > 0).all()
+    assert probe.dashboard().title == "Loss landscape along the optimizer's update"
+
+
+def test_the_update_of_several_optimizers_is_refused_at_the_start():
+    model = build(OwnOptimizer)
+    probe = kb.LandscapeProbe(BATCH, every=2, direction="update", loss=mse)
+    with pytest.raises(ValueError, match=r"one optimizer .* has 2 \("):
+        fit(model, [probe])
 
 
 class Broken(keras.optimizers.schedules.LearningRateSchedule):

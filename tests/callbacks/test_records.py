@@ -1,5 +1,7 @@
 """Where records go: one file per probe, in a directory, each step once."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ PROBES = (
     kb.ActivationProbe,
     kb.LayerScaleProbe,
     kb.GradientNoiseProbe,
+    functools.partial(kb.SpectrumProbe, steps=2, draws=1),
 )
 
 

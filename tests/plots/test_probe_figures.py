@@ -78,7 +78,7 @@ def test_unresolved_distances_and_losses_below_zero_are_drawn_as_they_are(probes
 def test_saturated_points_are_hollow_below_their_ceiling(probes):
     history = dict(probes[1].history)
     rows, sizes = len(history["step"]), history["step_sizes"]
-    history["gradient_norm"] = np.ones(rows)
+    history["gradient_norm"] = history["direction_norm"] = np.ones(rows)
     history["gradient_distances"] = np.full_like(sizes, 0.5)
     history["gradient_distances"][1, 0] = 0.95
     history["resolved"] = np.ones_like(history["resolved"])
@@ -88,6 +88,10 @@ def test_saturated_points_are_hollow_below_their_ceiling(probes):
     np.testing.assert_array_equal(hollow.get_offsets(), expected)
     np.testing.assert_allclose(beta.lines[-1].get_ydata(), 1 / sizes.min(axis=1))
     assert beta.lines[-1].get_label() == "1 / smallest step size"
+    history["direction_norm"] = np.full(rows, 0.5)  # as along an update
+    beta = kb.plots.landscape(history).axes[2]
+    np.testing.assert_allclose(beta.lines[-1].get_ydata(), 2 / sizes.min(axis=1))
+    assert beta.lines[-1].get_label() == "gradient turned around"
 
 
 def test_sharpness_is_drawn_with_the_edge_of_stability():
@@ -266,8 +270,16 @@ def test_spectra_of_a_record_are_drawn_at_four_moments(tmp_path):
         figure.axes[0].lines, probe.history["density"][::2], strict=True
     ):
         np.testing.assert_array_equal(line.get_ydata(), density)
-    figure = kb.plots.spectrum({"bn": tmp_path, "one": probe.history})
-    assert legend(figure)[3:5] == ["bn, step 6", "one, step 0"]
+    figure = kb.plots.spectrum({0: tmp_path, "one": probe.history})
+    assert legend(figure)[3:5] == ["0, step 6", "one, step 0"]
+
+
+def test_a_spectrum_that_is_not_finite_leaves_the_panel_empty():
+    nan = np.full((1, 1024), np.nan)
+    history = {"step": np.array([3]), "grid": nan, "density": nan, "size": [5]}
+    figure = kb.plots.spectrum(history)
+    figure.canvas.draw()
+    assert np.isnan(figure.axes[0].lines[0].get_ydata()).all()
 
 
 def scales(layers, rates, rows=3):

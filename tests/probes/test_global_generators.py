@@ -15,6 +15,7 @@ from keras_bnsmooth.callbacks import (
     LandscapeProbe,
     LayerScaleProbe,
     SharpnessProbe,
+    SpectrumProbe,
 )
 
 RNG = np.random.default_rng(0)
@@ -154,6 +155,7 @@ def test_training_with_probes_is_training_without(noise, run_eagerly):
         LayerScaleProbe(BATCH, every=3),
         SharpnessProbe(BATCH, every=4, iterations=2),
         GradientNoiseProbe(BATCH, every=3, batches=2),
+        SpectrumProbe(BATCH, every=4, steps=2, draws=1),
     ]
     found = [*fit(probed, callbacks), *global_numbers()]
     for one, other in zip(found, expected, strict=True):
@@ -186,6 +188,7 @@ def test_functions_move_no_generator(noise):
     probes.activations(model, BATCH[0], layers=["first"])
     probes.sharpness(model, *BATCH, iterations=2)
     probes.critical_learning_rate(model, *BATCH)
+    probes.loss_surface(model, BATCH, directions="random", resolution=2, verbose=0)
     x, y = BATCH
     probes.layer_scales(model, weights, weights, 0.1, x=x, y=y)
     outputs = model(BATCH[0], training=True)
@@ -270,6 +273,7 @@ def _unreplayable():
         lambda model: probes.activations(model, BATCH[0]),
         lambda model: probes.sharpness(model, *BATCH),
         lambda model: probes.critical_learning_rate(model, *BATCH),
+        lambda model: probes.loss_surface(model, BATCH, verbose=0),
     ],
 )
 def test_functions_refuse_what_cannot_be_replayed(measure):

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from keras_bnsmooth.probes.lanczos import extreme_eigenvalues, quadrature
+from keras_bnsmooth.probes.lanczos import (
+    extreme_eigenvalues,
+    leading_eigenvectors,
+    quadrature,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -159,3 +163,38 @@ def test_a_quadrature_of_products_that_are_not_finite():
     matrix, _ = rotated(SPECTRA["spread"])
     matrix[0, 0] = np.nan
     assert weigh(matrix, np.ones(40), steps=5) is None
+
+
+def leading(matrix, count):
+    parts = [len(matrix) // 3]
+
+    def product(vector):
+        return np.split(matrix @ np.concatenate(vector), parts)
+
+    start = np.random.default_rng(1).normal(size=len(matrix))
+    found = leading_eigenvectors(product, np.split(start, parts), count)
+    return start, [(ritz, np.concatenate(vector)) for ritz, vector in found]
+
+
+@pytest.mark.parametrize("name", ["spread", "outlier", "tiny", "huge", "rank_one"])
+def test_leading_eigenvectors_are_orthogonal_and_within_their_bounds(name):
+    matrix, _ = rotated(SPECTRA[name])
+    start, found = leading(matrix, 2)
+    values = SPECTRA[name]
+    scale = np.abs(values).max()
+    assert len(found) == 2
+    assert found[0][0].value == pytest.approx(values.max(), rel=0.01)
+    for ritz, vector in found:
+        distance = np.abs(values - ritz.value).min()
+        assert distance <= ritz.error_bound + 1e-12 * scale
+        residual = np.linalg.norm(matrix @ vector - ritz.value * vector)
+        assert residual == pytest.approx(ritz.error_bound, abs=1e-10 * scale)
+        assert residual <= 0.01 * abs(ritz.value) + 1e-10 * scale
+        assert vector @ start > 0
+    vectors = np.stack([vector for _, vector in found])
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(2), atol=1e-10)
+
+
+def test_there_are_no_more_eigenvectors_than_the_start_holds():
+    assert len(leading(np.eye(9), 2)[1]) == 1
+    assert leading(np.full((9, 9), np.nan), 2)[1] == []

@@ -149,11 +149,17 @@ def test_beta_over_range_divides_by_the_largest_distance():
     ],
 )
 def test_smoothness_of_what_is_resolved(step_sizes, distances, resolved, expected):
-    r = smoothness(np.array(step_sizes), 2.0, np.array(distances), np.array(resolved))
+    arrays = map(np.array, (step_sizes, distances, resolved))
+    step_sizes, distances, resolved = arrays
+    r = smoothness(step_sizes, (2.0, 2.0), distances, resolved)
     found = (r.beta, r.beta_step_size, r.beta_over_range, r.saturated)
     np.testing.assert_array_equal(found, expected)
-    unknown = ~np.array(resolved) | (np.array(step_sizes) == 0)
+    unknown = ~resolved | (step_sizes == 0)
     np.testing.assert_array_equal(np.isnan(r.betas), unknown)
+    # Along a direction half as long as the gradient.
+    half = smoothness(step_sizes, (2.0, 1.0), distances, resolved)
+    np.testing.assert_array_equal(half.betas, 2 * r.betas)
+    assert half.saturated is r.saturated
 
 
 def test_a_loss_within_rounding_is_unresolved():
@@ -332,7 +338,7 @@ def test_rejects_step_sizes(step_sizes):
 
 def test_rejects_direction():
     model, (x, y) = example_models.mlp()
-    with pytest.raises(ValueError, match="direction must be 'gradient' or one of"):
+    with pytest.raises(ValueError, match="direction must be 'gradient', 'update' or"):
         probes.landscape(model, x, y, STEP_SIZES, direction="up")
 
 
