@@ -324,7 +324,6 @@ def test_measures_a_given_loss():
         ({"data": 3}, "data must be a batch"),
         ({"data": []}, "data must have at least one batch"),
     ],
-    ids=str,
 )
 def test_refuses_in_one_line(arguments, message):
     arguments = {"data": (ONES, ONES), "directions": "gradient"} | arguments
