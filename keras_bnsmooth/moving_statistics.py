@@ -161,7 +161,7 @@ def _update(model, present, _, x, state, samples, weights, noise):
         replica.batch_size = ops.cast(ops.shape(keras.tree.flatten(x)[0])[0], "float32")
         replica.samples = list(samples)
         with autodiff.stateless(model, weights, state) as scope:
-            keras_model.call_in_training_mode(model, x)
+            keras_model.call_model(model, x, training=True)
             values = [scope.get_current_value(v) for v in model.non_trainable_variables]
         return [ops.expand_dims(value, 0) for value in (*values, *replica.samples)]
 

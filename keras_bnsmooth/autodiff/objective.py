@@ -77,13 +77,13 @@ def compiled_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> Any
         ValueError: The model's training step is not that of Keras.
     """
     check_trains_compiled_loss(model)
-    y_pred = keras_model.call_in_training_mode(model, x)
+    y_pred = keras_model.call_model(model, x, training=True)
     return keras_model.compute_loss(model, x, y, y_pred, sample_weight)
 
 
 def inference_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any) -> Any:
     """Returns the compiled loss of the model in inference mode, as `evaluate` does."""
-    y_pred = keras_model.call_in_inference_mode(model, x)
+    y_pred = keras_model.call_model(model, x, training=False)
     return keras_model.compute_loss(model, x, y, y_pred, sample_weight, training=False)
 
 

@@ -7,13 +7,19 @@ import numpy as np
 
 from keras_bnsmooth.autodiff import Loss
 from keras_bnsmooth.callbacks.probe_callback import ProbeCallback
-from keras_bnsmooth.probes.arguments import check_model
+from keras_bnsmooth.probes.arguments import check_counts, check_model
 from keras_bnsmooth.probes.sharpness import check_sharpness
-from keras_bnsmooth.probes.spectrum import check_counts, measure_spectrum
+from keras_bnsmooth.probes.spectrum import measure_spectrum
 from keras_bnsmooth.records.dashboard import BandChart, Dashboard, LineChart
 from keras_bnsmooth.records.json_lines import PathLike
 
 _BINS = 128
+_EIGENVALUES = (
+    "eigenvalues",
+    "error_bounds",
+    "lowest_eigenvalues",
+    "lowest_error_bounds",
+)
 
 
 class SpectrumProbe(ProbeCallback):
@@ -167,11 +173,3 @@ class SpectrumProbe(ProbeCallback):
         counts = density.reshape(_BINS, -1).sum(axis=1)
         edges = np.linspace(grid[0], grid[-1], _BINS + 1)
         return {"density": (row["size"] * counts / counts.sum(), edges)}
-
-
-_EIGENVALUES = (
-    "eigenvalues",
-    "error_bounds",
-    "lowest_eigenvalues",
-    "lowest_error_bounds",
-)

@@ -74,17 +74,10 @@ def check_input(model: keras.Model, x: Any) -> None:
         assert_input_compatibility(functional.input_spec, x, model.name)
 
 
-def call_in_training_mode(model: keras.Model, x: Any) -> Any:
-    """Returns the outputs of the model in training mode."""
+def call_model(model: keras.Model, x: Any, *, training: bool) -> Any:
+    """Returns the outputs of the model in training or inference mode."""
     if model._call_has_training_arg:
-        return model(x, training=True)
-    return model(x)
-
-
-def call_in_inference_mode(model: keras.Model, x: Any) -> Any:
-    """Returns the outputs of the model in inference mode."""
-    if model._call_has_training_arg:
-        return model(x, training=False)
+        return model(x, training=training)
     return model(x)
 
 

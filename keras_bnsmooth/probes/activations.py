@@ -232,7 +232,7 @@ def _values(model, weights, state, x, names, units, seed):
         with autodiff.evaluation(model, weights, state):
             recorded.outputs = {}
             recorded.trace = autodiff.trace()
-            keras_model.call_in_training_mode(model, x)
+            keras_model.call_model(model, x, training=True)
             outputs = recorded.outputs
         found = []
         for name, unit in zip(names, units, strict=True):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_bnsmooth import autodiff, keras_model
 
@@ -59,6 +60,13 @@ def to_tensors(
     """
     keras_model.check_keras(model)
     return prepare(model, keras_model.arrays_to_tensors(x, y, sample_weight))
+
+
+def check_counts(**counts: Any) -> None:
+    """Raises a ValueError unless all arguments are positive integers."""
+    for name, count in counts.items():
+        if not isinstance(count, (int, np.integer)) or count < 1:
+            raise ValueError(f"{name} must be a positive integer; received {count!r}.")
 
 
 def to_batches(data: Any) -> Iterator[tuple]:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_bnsmooth import autodiff, keras_model
+from keras_bnsmooth.probes import lanczos
 from keras_bnsmooth.probes.arguments import as_weights
 from keras_bnsmooth.probes.output_units import output_axes
 
@@ -99,25 +100,20 @@ def random_direction(
                 arrays, variables, output_axes(model), strict=True
             )
         ]
-    norm = _norm(arrays)
+    norm = lanczos.norm(arrays)
     if norm == 0:
         raise ValueError(
             "A filter-normalized direction needs weights of two or more dimensions "
             "that are not all zero."
         )
-    if not unit:
-        norm = (
-            norm / _norm(v.numpy() for v in variables) if direction == "random" else 1
-        )
+    if not unit and direction == "random":
+        norm /= lanczos.norm(lanczos.to_host(variables))
+    elif not unit:  # filters have their lengths already
+        norm = 1.0
     return [
         (array / norm).astype(v.dtype)
         for array, v in zip(arrays, variables, strict=True)
     ]
-
-
-def _norm(arrays):
-    squares = (np.sum(np.square(array, dtype=np.float64)) for array in arrays)
-    return np.sqrt(sum(squares))
 
 
 def _filter_normalized(array, weights, units):

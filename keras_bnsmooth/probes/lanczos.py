@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from keras_bnsmooth.probes.vector_norms import accumulation_dtype
+
 Vector = list[np.ndarray]
 
 
@@ -289,6 +291,14 @@ def norm(a: Sequence[np.ndarray]) -> float:
         return float(np.sqrt(square))
     relative = [u.astype(np.float64) / largest for u in a]
     return largest * float(np.sqrt(inner(relative, relative)))
+
+
+def gaussian(generator: np.random.Generator, variables: Sequence) -> Vector:
+    """Draws a vector with the shapes of variables, in the precision of each."""
+    return [
+        generator.standard_normal(tuple(v.shape), accumulation_dtype([v]))
+        for v in variables
+    ]
 
 
 def scaled(a: Vector, factor: float) -> Vector:

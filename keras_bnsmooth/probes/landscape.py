@@ -262,8 +262,9 @@ def measure_landscape(
         *batch, step_values, random, update
     )
     gradient_norm = float(norm(squares))
-    length = gradient_norm if update is None else lanczos.norm(lanczos.to_host(update))
-    norms = gradient_norm, length
+    direction_norm = gradient_norm
+    if update is not None:
+        direction_norm = lanczos.norm(lanczos.to_host(update))
     distances = norm(of_distances)
     loss = float(loss)
     losses = ops.convert_to_numpy(losses).astype(np.float64)
@@ -280,13 +281,15 @@ def measure_landscape(
     return Landscape(
         loss=loss,
         gradient_norm=gradient_norm,
-        direction_norm=norms[1],
+        direction_norm=direction_norm,
         step_sizes=step_sizes,
         losses=losses,
         losses_resolved=losses_resolved,
         gradient_distances=distances,
         resolved=resolved,
-        **vars(smoothness(step_sizes, norms, distances, resolved)),
+        **vars(
+            smoothness(step_sizes, (gradient_norm, direction_norm), distances, resolved)
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_bnsmooth import autodiff
 from keras_bnsmooth.autodiff.function_cache import once
-from keras_bnsmooth.probes.arguments import check_model, to_tensors
+from keras_bnsmooth.probes.arguments import check_counts, check_model, to_tensors
 from keras_bnsmooth.probes.derivatives import check_derivatives, check_symmetry
 from keras_bnsmooth.probes.determinism import raise_changed, relative_tolerance
 from keras_bnsmooth.probes.lanczos import (
@@ -172,10 +172,7 @@ def check_sharpness(model: keras.Model, batch: tuple) -> None:
 
 def check_lanczos(iterations: Any, tolerance: Any) -> None:
     """Raises a ValueError unless the options of `sharpness` are valid."""
-    if not isinstance(iterations, (int, np.integer)) or iterations < 1:
-        raise ValueError(
-            f"iterations must be a positive integer; received {iterations!r}."
-        )
+    check_counts(iterations=iterations)
     if not 0 <= tolerance < np.inf:
         raise ValueError(
             f"tolerance must be a finite number, 0 or larger; received {tolerance!r}."

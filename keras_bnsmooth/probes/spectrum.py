@@ -10,11 +10,12 @@ from keras import ops
 
 from keras_bnsmooth import autodiff
 from keras_bnsmooth.autodiff.function_cache import once
-from keras_bnsmooth.probes.arguments import check_model, to_tensors
+from keras_bnsmooth.probes.arguments import check_counts, check_model, to_tensors
 from keras_bnsmooth.probes.derivatives import check_symmetry
 from keras_bnsmooth.probes.lanczos import (
     Vector,
     add_scaled,
+    gaussian,
     inner,
     norm,
     quadrature,
@@ -28,6 +29,8 @@ from keras_bnsmooth.probes.sharpness import check_sharpness
 # distance of the extreme Ritz values.
 _WIDTH = 0.005
 _POINTS = 1024
+# Relative standard error beyond which a note says so.
+_COARSE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +84,6 @@ class Spectrum:
             f"The trace, {self.trace:.3g}, has a standard error of "
             f"{self.trace_error:.2g}; more draws make it smaller."
         )
-
-
-# Relative standard error beyond which a note says so.
-_COARSE = 0.5
 
 
 def spectrum(
@@ -155,13 +154,6 @@ def spectrum(
         return measure_spectrum(
             model, batch, steps, draws, eigenvalues, seed, positions
         )
-
-
-def check_counts(**counts: Any) -> None:
-    """Raises a ValueError unless all arguments are positive integers."""
-    for name, count in counts.items():
-        if not isinstance(count, (int, np.integer)) or count < 1:
-            raise ValueError(f"{name} must be a positive integer; received {count!r}.")
 
 
 def _positions(model, layers):
@@ -265,12 +257,7 @@ def _restricted_product(model, batch, positions):
 
 def _orthogonal_draw(generator, variables, vectors):
     """Returns a random vector of length 1, orthogonal to all `vectors`."""
-    draw = [
-        generator.standard_normal(
-            tuple(v.shape), "float64" if v.dtype == "float64" else "float32"
-        )
-        for v in variables
-    ]
+    draw = gaussian(generator, variables)
     for _ in range(2):  # the second time removes the rounding error of the first
         scaled(draw, 1 / norm(draw))
         for vector in vectors:

@@ -11,7 +11,12 @@ from keras_bnsmooth import autodiff, keras_model
 from keras_bnsmooth.autodiff.function_cache import once
 from keras_bnsmooth.probes import lanczos
 from keras_bnsmooth.probes.arguments import as_weights
-from keras_bnsmooth.probes.directions import RANDOM, random_direction, update_direction
+from keras_bnsmooth.probes.directions import (
+    RANDOM,
+    gradient_at,
+    random_direction,
+    update_direction,
+)
 from keras_bnsmooth.probes.sharpness import check_sharpness
 from keras_bnsmooth.probes.vector_norms import accumulation_dtype
 
@@ -43,7 +48,7 @@ def find_directions(
         if kind == "eigenvectors":
             name, vector = leading.pop(0)
         elif kind in ("gradient", "update"):
-            vector = _mean(model, batches, _gradient)
+            vector = _mean(model, batches, gradient_at, None)
             if kind == "update":
                 gradient = as_weights(model, vector)
                 vector = update_direction(model, batches[0][1], gradient)
@@ -92,10 +97,7 @@ def _eigenvectors(model, batches, count, seed):
         return _mean(model, batches, _product, as_weights(model, vector))
 
     generator = np.random.default_rng(seed)
-    start = [
-        generator.standard_normal(tuple(v.shape), accumulation_dtype([v]))
-        for v in model.trainable_variables
-    ]
+    start = lanczos.gaussian(generator, model.trainable_variables)
     found = []
     for ritz, vector in lanczos.leading_eigenvectors(product, start, count):
         eigenvalue = f"{ritz.value:.3g} ± {ritz.error_bound:.1g}"
@@ -116,10 +118,6 @@ def _mean(model, batches, function, *arguments):
         vector = autodiff.compiled(model, function)(*batch, *arguments)
         lanczos.add_scaled(mean, share, lanczos.to_host(vector))
     return mean
-
-
-def _gradient(model, weights, state, x, y, sample_weight):
-    return autodiff.value_and_grad(model, weights, state, x, y, sample_weight)[1]
 
 
 def _product(model, weights, state, x, y, sample_weight, vector):

@@ -7,14 +7,14 @@ host, in float64.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
 
-def accumulation_dtype(variables: Iterable) -> str:
+def accumulation_dtype(variables: Iterable) -> Literal["float32", "float64"]:
     """Returns float64 if any of the variables is float64, else float32."""
     return "float64" if any(v.dtype == "float64" for v in variables) else "float32"
 
