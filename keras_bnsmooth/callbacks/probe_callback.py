@@ -85,11 +85,12 @@ class ProbeCallback(keras.callbacks.Callback):
             model; the first is never delayed. The record holds the steps at which the
             probe ran. They depend on the speed of the machine, so they differ between
             runs.
-        logs: Whether to add the latest values of what is `logged` to `logs` at the end
-            of each epoch, as `"NAME/ENTRY"`, such as `"landscape/beta"`; NaN before the
-            first measurement. `History`, the progress bar and the callbacks that follow
-            this one receive them, so a probe must come before an `EarlyStopping` or
-            `CSVLogger` that reads them. Give several probes different names.
+        logs: Whether to add the latest values of the entries in `logged` to `logs` at
+            the end of each epoch, as `"NAME/ENTRY"`, such as `"landscape/beta"`; NaN
+            before the first measurement. `History`, the progress bar and the callbacks
+            that follow this one receive them, so a probe must come before an
+            `EarlyStopping` or `CSVLogger` that reads them. Give several probes
+            different names.
 
     Attributes:
         overhead: Seconds spent on measurements over those of training without them,

@@ -109,8 +109,8 @@ def update(model: keras.Model, gradient: Sequence) -> list[np.ndarray]:
     """Returns W(t) - W(t+1) of the update that the optimizer would make now.
 
     The optimizer itself makes it; then all variables get their values back. Where it
-    accumulates gradients, the given one stands for those of all batches that are still
-    missing. It is zero where mixed float16 skips the update because of an overflow.
+    accumulates gradients, it is given this one until it moves the weights. The update
+    is zero where mixed float16 skips the update because of an overflow.
 
     Args:
         model: A model with a single optimizer, which is built.

@@ -161,8 +161,8 @@ def landscape(
             same distance. Momentum and Adam never step along the gradient, so prefer
             `"update"` there: step size 1 is the optimizer's own step, with learning
             rate, momentum, weight decay and clipping, and its state stays as it is. If
-            it accumulates gradients, this batch stands for all that are still missing
-            before the weights move. Costs one more gradient.
+            it accumulates gradients, the gradient of this batch is taken for each that
+            is still missing before the weights move. Costs one more gradient.
         seed: Integer that determines a random direction.
         loss: What to measure instead of the compiled loss, for a model that is trained
             by its own `train_step` or by a loop: a function

@@ -105,7 +105,7 @@ def layer_scales(
         x: Inputs of one batch, as `model.fit` takes them, or None.
         y: Targets of the batch, or None if the model has none.
         sample_weight: Weights of the samples, or None.
-        initial_weights: W(0), where the distance is measured from, likewise, or None.
+        initial_weights: W(0), from which the distance is measured, or None.
         loss: What to measure instead of the compiled loss, a function
             `(model, x, y, sample_weight) -> scalar`, see `landscape`.
 

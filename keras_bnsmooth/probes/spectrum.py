@@ -45,7 +45,7 @@ class Spectrum:
             found fewer. Their error bounds are disjoint: eigenvalues that it cannot
             tell apart, equal ones among them, are one here.
         error_bounds: An eigenvalue of H lies at most this far from each of them.
-        lowest_eigenvalues: The k smallest, ascending, likewise.
+        lowest_eigenvalues: The k smallest, ascending, found in the same way.
         lowest_error_bounds: Their error bounds.
         trace: Estimate of the trace of H.
         trace_error: Its standard error; with few draws, a rough one.

@@ -10,7 +10,7 @@ from keras_bnsmooth.records.json_lines import atomic_write
 
 
 def write_arrays(path: Path, arrays: Sequence[np.ndarray]) -> None:
-    """Writes arrays, in place of what the file held.
+    """Writes arrays to a file and replaces what it held.
 
     Args:
         path: The file, `*.npz`; its directory is created if missing.

@@ -151,7 +151,7 @@ def test_many_steps_without_reorthogonalization(name, steps):
     nearest = np.abs(r.nodes[:, None] - eigenvalues).min(axis=1)
     assert (nearest <= r.error_bounds + 1e-14 * scale).all()
     if steps >= 60:
-        # Copies share the weight of what they are copies of.
+        # An eigenvalue and its copies share its weight.
         shares = (q.T @ start) ** 2 / (start @ start)
         for function in (np.exp, np.cos):
             expected = shares @ function(eigenvalues / scale)

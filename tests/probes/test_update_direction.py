@@ -47,7 +47,7 @@ def everything(model):
 
 
 def moved_by(model, move):
-    """W - W' of what `move` does to the model, as one vector."""
+    """Returns W - W', as one vector, where `move` turns W into W'."""
     before = flat(values(model.trainable_variables))
     move()
     return before - flat(values(model.trainable_variables))
