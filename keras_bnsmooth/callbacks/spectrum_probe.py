@@ -171,5 +171,6 @@ class SpectrumProbe(ProbeCallback):
         if np.isnan(density).any():
             return {}
         counts = density.reshape(_BINS, -1).sum(axis=1)
-        edges = np.linspace(grid[0], grid[-1], _BINS + 1)
+        half = (grid[1] - grid[0]) / 2  # so that points are in the middle of their bin
+        edges = np.linspace(grid[0] - half, grid[-1] + half, _BINS + 1)
         return {"density": (row["size"] * counts / counts.sum(), edges)}
